@@ -1,0 +1,1 @@
+"""Rotina: CRM background routines and customer messages, run by Apache Airflow."""

@@ -1,0 +1,1 @@
+"""The doors to the outside: the ERP database and the message gateway."""
