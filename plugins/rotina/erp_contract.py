@@ -1,0 +1,155 @@
+"""The ERP contract: the tables or views of the schema `erp` that Rotina reads, column by column.
+
+An installation offers them as views over its own tables, as tables that a load fills, or as foreign tables.
+The embedded environment creates them as tables (the reference ERP) with the indexes given here. The comments
+are the documentation: docs/connecting-an-erp.md is generated from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psycopg
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+from rotina.errors import SettingError
+from rotina.sql import statement
+
+SCHEMA = "erp"
+
+metadata = MetaData(schema=SCHEMA)
+
+_MONEY = Numeric(14, 2)
+_MOMENT = DateTime(timezone=True)
+_UPDATED_AT = (
+    "When the row last changed, insertion and cancellation included. It must be visible to other "
+    "sessions within one hour of this instant"
+)
+
+
+def _column(name: str, type_: object, comment: str, *, required: bool = False, key: bool = False) -> Column:  # type: ignore[type-arg]
+    return Column(name, type_, comment=comment, nullable=not (required or key), primary_key=key)  # type: ignore[call-overload]
+
+
+customer = Table(
+    "customer",
+    metadata,
+    _column("customer_id", BigInteger, "Key of the customer in the ERP", key=True),
+    _column("kind", Text, "`person` or `company`", required=True),
+    _column("name", Text, "Name, or corporate name", required=True),
+    _column("document", Text, "CPF or CNPJ, without punctuation"),
+    _column("email", Text, "E-mail address"),
+    _column("phone", Text, "Phone in E.164 form, as +5511999990000"),
+    _column("birth_on", Date, "Birth date of a person"),
+    _column("created_at", _MOMENT, "When the customer was registered", required=True),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    comment="One row per customer.",
+)
+
+invoice = Table(
+    "invoice",
+    metadata,
+    _column("invoice_id", BigInteger, "Key of the invoice; grows with the order of issue in a day", key=True),
+    _column("code", Text, "Number of the invoice as people know it", required=True),
+    _column(
+        "customer_id",
+        BigInteger,
+        "Customer of the invoice; never changes once set: a wrong invoice is cancelled and issued anew",
+    ),
+    _column("issued_on", Date, "Date of issue, in local time"),
+    _column("value", _MONEY, "Total in BRL, zero or more"),
+    _column("cancelled_at", _MOMENT, "When it was cancelled; empty while it is good"),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("invoice_customer_id", "customer_id"),
+    Index("invoice_issued_on", "issued_on"),
+    Index("invoice_updated_at", "updated_at"),
+    comment="One row per sales invoice. Rows are cancelled, never deleted.",
+)
+
+quote = Table(
+    "quote",
+    metadata,
+    _column("quote_id", BigInteger, "Key of the quote", key=True),
+    _column("customer_id", BigInteger, "Customer who asked for it; does not change"),
+    _column("quoted_on", Date, "Date of the quote, in local time"),
+    _column("value", _MONEY, "Total in BRL"),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("quote_customer_id", "customer_id"),
+    Index("quote_quoted_on", "quoted_on"),
+    Index("quote_updated_at", "updated_at"),
+    comment="One row per quote (cotação). Rows are not deleted.",
+)
+
+contract = Table(
+    "contract",
+    metadata,
+    _column("contract_id", BigInteger, "Key of the contract", key=True),
+    _column("customer_id", BigInteger, "Customer of the contract", required=True),
+    _column("status", Text, "`active`, `blocked` (for default) or `ended`", required=True),
+    _column("starts_on", Date, "First day in force", required=True),
+    _column("ends_on", Date, "Last day in force; empty while it has no end"),
+    _column("monthly_value", _MONEY, "Monthly charge in BRL", required=True),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("contract_customer_id", "customer_id"),
+    comment="One row per service contract.",
+)
+
+sales_order = Table(
+    "sales_order",
+    metadata,
+    _column("order_id", BigInteger, "Key of the order", key=True),
+    _column("code", Text, "Number of the order as people know it", required=True),
+    _column("customer_id", BigInteger, "Buyer"),
+    _column("ordered_on", Date, "Date of the order, in local time", required=True),
+    _column("store_code", Text, "Store or channel code", required=True),
+    _column("status", Text, "`open`, `invoiced` or `cancelled`", required=True),
+    _column("items_value", _MONEY, "Sum of the items in BRL, without taxes", required=True),
+    _column("discount_value", _MONEY, "Discounts in BRL", required=True),
+    _column("shipping_value", _MONEY, "Shipping in BRL", required=True),
+    _column("total_value", _MONEY, "What the customer pays in BRL, with taxes", required=True),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("sales_order_customer_id", "customer_id"),
+    Index("sales_order_ordered_on", "ordered_on"),
+    comment="One row per order.",
+)
+
+sales_order_item = Table(
+    "sales_order_item",
+    metadata,
+    _column("order_id", BigInteger, "Order of the item", key=True),
+    _column("line_number", SmallInteger, "Position in the order, from 1", key=True),
+    _column("sku", Text, "Product code", required=True),
+    _column("product_name", Text, "Product name", required=True),
+    _column("quantity", Integer, "Units", required=True),
+    _column("unit_value", _MONEY, "Price of one unit in BRL", required=True),
+    comment="One row per product of an order.",
+)
+
+
+def check_tables(connection: psycopg.Connection, tables: Iterable[Table]) -> None:
+    """Refuse to go on when a table or column that a routine reads is missing from the ERP.
+
+    Raises:
+        SettingError: names every table and column that the role of this connection cannot read.
+    """
+    wanted = {(table.name, column.name) for table in tables for column in table.columns}
+    found = set(connection.execute(statement("erp/list_readable_columns"), {"schema": SCHEMA}).fetchall())
+    missing = sorted(f"{SCHEMA}.{table}.{column}" for table, column in wanted - found)
+    if missing:
+        raise SettingError(
+            "ERP",
+            ", ".join(missing),
+            "missing, or not readable by Rotina; docs/connecting-an-erp.md lists what the ERP must offer",
+        )

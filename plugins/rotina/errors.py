@@ -1,0 +1,27 @@
+"""Errors that name what is wrong, so that whoever reads a log or a summary knows what to mend."""
+
+from __future__ import annotations
+
+
+class RotinaError(Exception):
+    """Base of the errors that Rotina raises on purpose."""
+
+
+class SettingError(RotinaError):
+    """A wrong setting or parameter, found before anything was changed. Trying again will not help.
+
+    Attributes:
+        field: the setting or parameter that is wrong.
+        value: what it holds, masked by the caller when it is personal.
+        problem: what is wrong with it and what to do.
+    """
+
+    def __init__(self, field: str, value: object, problem: str) -> None:
+        super().__init__(f"{field} = {value!r}: {problem}" if value is not None else f"{field}: {problem}")
+        self.field = field
+        self.value = value
+        self.problem = problem
+
+
+class RunBusyError(RotinaError):
+    """Another run of the same routine is still at work."""
