@@ -8,6 +8,7 @@ are the documentation: docs/connecting-an-erp.md is generated from them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import psycopg
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.types import TypeEngine
 
 from rotina.errors import SettingError
 from rotina.sql import statement
@@ -39,8 +41,15 @@ _UPDATED_AT = (
 )
 
 
-def _column(name: str, type_: object, comment: str, *, required: bool = False, key: bool = False) -> Column:  # type: ignore[type-arg]
-    return Column(name, type_, comment=comment, nullable=not (required or key), primary_key=key)  # type: ignore[call-overload]
+def _column(
+    name: str,
+    type_: type[TypeEngine[Any]] | TypeEngine[Any],
+    comment: str,
+    *,
+    required: bool = False,
+    key: bool = False,
+) -> Column[Any]:
+    return Column(name, type_, comment=comment, nullable=not (required or key), primary_key=key)
 
 
 customer = Table(

@@ -25,3 +25,11 @@ class SettingError(RotinaError):
 
 class RunBusyError(RotinaError):
     """Another run of the same routine is still at work."""
+
+
+class NotSentError(RotinaError):
+    """Provably nothing was delivered to the other side: trying again is safe."""
+
+
+class MaybeSentError(RotinaError):
+    """The other side may have taken it, and its answer was lost: never send it again blindly."""

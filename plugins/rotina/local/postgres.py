@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -35,8 +36,10 @@ class EmbeddedPostgres:
     already the person whose data it is. Everything in it is kept until the folder is deleted.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+        """A server in `home`, with settings of postgresql.conf beyond the usual ones when it is created."""
         self.data_dir = home / "postgres"
+        self._settings = dict(settings or {})
 
     def start(self) -> None:
         """Start the server (creating the cluster the first time) and create roles and databases.
@@ -88,6 +91,7 @@ class EmbeddedPostgres:
             "random_page_cost": "1.1",
             "max_connections": "200",
             "jit": "off",
+            **self._settings,
         }
         with psycopg.connect(self.uri("postgres"), autocommit=True) as connection:
             for name, value in settings.items():

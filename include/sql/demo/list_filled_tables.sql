@@ -1,0 +1,17 @@
+-- Tables of the demonstration data that have rows. No parameters.
+select 'crm.account' as table_name where exists (select from crm.account)
+union all
+select 'crm.audience' where exists (select from crm.audience)
+union all
+select 'erp.contract' where exists (select from erp.contract)
+union all
+select 'erp.customer' where exists (select from erp.customer)
+union all
+select 'erp.invoice' where exists (select from erp.invoice)
+union all
+select 'erp.quote' where exists (select from erp.quote)
+union all
+select 'erp.sales_order' where exists (select from erp.sales_order)
+union all
+select 'erp.sales_order_item' where exists (select from erp.sales_order_item)
+order by table_name

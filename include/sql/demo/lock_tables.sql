@@ -1,0 +1,7 @@
+-- Keep everybody else out of the tables that the demonstration data go to, and read times as the clock in
+-- São Paulo shows them. No parameters.
+set local time zone 'America/Sao_Paulo';
+set local maintenance_work_mem = '512MB';
+lock table crm.account, crm.account_data_due, crm.audience, crm.audience_account in access exclusive mode;
+lock table erp.contract, erp.customer, erp.invoice, erp.quote in access exclusive mode;
+lock table erp.sales_order, erp.sales_order_item in access exclusive mode;

@@ -1,0 +1,167 @@
+"""Account data refresh (crm338): the nine supplementary fields of the accounts, from the ERP.
+
+The refresh is incremental. It looks at the accounts whose invoices or quotes changed in the ERP since the
+last one, or have come of age (dated after the last business date, up to this one); at those newly linked to
+the ERP; and at those that had a problem. A full rebuild looks at all of them and gives the same result. Either
+is one transaction over one snapshot of the ERP. See docs/adr/0005-incremental-refresh.md.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import class_row, scalar_row
+
+from rotina import erp_contract
+from rotina.errors import SettingError
+from rotina.runs.record import Outcome, Run
+from rotina.sql import statement
+
+T = TypeVar("T")
+
+#: An ERP's change may become visible this long after its `updated_at` (docs/connecting-an-erp.md).
+ERP_DELAY = dt.timedelta(hours=1)
+
+#: From this share of all accounts on, reading all invoices beats looking up those of the selected accounts.
+SCAN_SHARE = 0.05
+
+#: What the routine reads from the ERP.
+ERP_TABLES = (erp_contract.customer, erp_contract.invoice, erp_contract.quote)
+
+
+@dataclass(frozen=True)
+class _State:
+    refreshed_through_on: dt.date | None
+    invoices_seen_through: dt.datetime | None
+    quotes_seen_through: dt.datetime | None
+    newest_invoice_at: dt.datetime | None
+    newest_quote_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class _Findings:
+    accounts: int
+    changed: int
+    unchanged: int
+    skipped: int
+    failed: int
+    known_orphans: int
+    new_orphans: int
+
+
+def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> None:
+    """Refuse to start with a wrong setting. Changes nothing.
+
+    Raises:
+        SettingError: the ERP integration is off, a table or column of the ERP is missing, or there is no such
+            audience.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        if not cursor.execute(statement("account_data_refresh/get_erp_active")).fetchone():
+            raise SettingError(
+                "integration erp, active", False, "the data come from the ERP; switch its integration on"
+            )
+    erp_contract.check_tables(connection, ERP_TABLES)
+    _audience_id(connection, params)
+
+
+def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
+    """Refresh the accounts for the business date of `run`, inside the transaction of the caller.
+
+    Params of the run: `audience` (name; empty = all accounts) and `full` (compute every account anew).
+
+    Returns:
+        The equation over the accounts, and over the invoices that belong to no customer.
+
+    Raises:
+        SettingError: as `check_settings`.
+    """
+    check_settings(connection, run.params)
+    audience_id = _audience_id(connection, run.params)
+    state = _fetch(connection, "get_state", _State)
+
+    refreshed_through = state.refreshed_through_on
+    everything = bool(run.params.get("full")) or refreshed_through is None
+    newer_than = refreshed_through if refreshed_through and run.date < refreshed_through else None
+    values: dict[str, Any] = {
+        "run_id": run.id,
+        "business_date": run.date,
+        "refreshed_through_on": refreshed_through or dt.date.min,
+        "newer_than": newer_than,
+        "everything": everything,
+        "audience_id": audience_id,
+        "invoices_since": _since(state.invoices_seen_through),
+        "quotes_since": _since(state.quotes_seen_through),
+        "newest_invoice_at": state.newest_invoice_at,
+        "newest_quote_at": state.newest_quote_at,
+    }
+
+    def execute(*names: str) -> None:
+        for name in names:
+            connection.execute(statement(f"account_data_refresh/{name}"), values)
+
+    connection.execute(statement("account_data_refresh/tune_session"))
+    execute("select_changed_customers", "select_accounts")
+    connection.execute("analyze selection")
+    values["all_customers"] = not newer_than and _selected_share(connection) >= SCAN_SHARE
+    if values["all_customers"]:
+        connection.execute(statement("account_data_refresh/prefer_scan"))
+    execute("aggregate_purchases", "aggregate_quotes")
+    connection.execute(statement("account_data_refresh/prefer_default"))
+    connection.execute("analyze purchase, last_quote")
+    execute("find_invalid_invoices", "compare_accounts", "find_orphan_invoices")
+    connection.execute("analyze compared")
+    execute("record_items", "write_changed")
+    if not newer_than:
+        execute("remember_problems")
+        if audience_id is None:
+            execute("settle_due", "advance_state")
+
+    found = _fetch(connection, "count_findings", _Findings)
+    return Outcome(
+        selected=found.accounts + found.known_orphans + found.new_orphans,
+        changed=found.changed,
+        unchanged=found.unchanged,
+        skipped=found.skipped + found.known_orphans,
+        failed=found.failed + found.new_orphans,
+        details=_details(run, everything=everything, newer_than=newer_than),
+    )
+
+
+def _fetch(connection: psycopg.Connection, name: str, row_type: type[T]) -> T:
+    """The row of a statement that always has exactly one."""
+    with connection.cursor(row_factory=class_row(row_type)) as cursor:
+        (row,) = cursor.execute(statement(f"account_data_refresh/{name}")).fetchall()
+    return row
+
+
+def _since(seen_through: dt.datetime | None) -> dt.datetime:
+    return seen_through - ERP_DELAY if seen_through else dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _selected_share(connection: psycopg.Connection) -> float:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return float(cursor.execute(statement("account_data_refresh/get_selected_share")).fetchone() or 0)
+
+
+def _audience_id(connection: psycopg.Connection, params: dict[str, Any]) -> int | None:
+    name = params.get("audience")
+    if name is None:
+        return None
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        found = cursor.execute(statement("account_data_refresh/get_audience"), {"name": name}).fetchone()
+    if found is None:
+        raise SettingError("audience", name, "there is no audience of that name")
+    return int(found)
+
+
+def _details(run: Run, *, everything: bool, newer_than: dt.date | None) -> dict[str, Any]:
+    details: dict[str, Any] = {"mode": "todas as contas" if everything else "o que mudou no ERP"}
+    if run.params.get("audience"):
+        details["audience"] = run.params["audience"]
+    if newer_than:
+        details["note"] = f"as contas já têm os dados de {newer_than:%d/%m/%Y}; nada a fazer"
+    return details

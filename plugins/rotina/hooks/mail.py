@@ -1,0 +1,55 @@
+"""MailHook: sends one e-mail through the Airflow connection `smtp_default`, once."""
+
+from __future__ import annotations
+
+import smtplib
+from email.message import EmailMessage
+
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+from rotina.errors import MaybeSentError, NotSentError
+
+#: Answers by which the server says that it did not take the message.
+_REFUSALS = (
+    smtplib.SMTPSenderRefused,
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPDataError,
+    smtplib.SMTPHeloError,
+    smtplib.SMTPNotSupportedError,
+)
+
+
+class MailHook(SmtpHook):
+    """An SmtpHook that knows what was surely not sent from what may have been; it never sends twice."""
+
+    def send(self, message: EmailMessage) -> dict[str, str]:
+        """Send a message to its recipients; returns the refused ones with the server's answer.
+
+        Raises:
+            NotSentError: the server could not be reached or refused the message; trying again is safe.
+            MaybeSentError: the connection broke after the message was handed over.
+        """
+        try:
+            self.get_conn()
+        except (OSError, smtplib.SMTPException, RuntimeError) as error:
+            raise NotSentError(f"mail server {self.smtp_conn_id}: {error}") from error
+        client = self._smtp_client
+        assert isinstance(client, smtplib.SMTP)
+        try:
+            refused = client.send_message(message, from_addr=str(self.from_email))
+        except smtplib.SMTPRecipientsRefused as error:
+            answers = ", ".join(f"{who}: {_answer(answer)}" for who, answer in error.recipients.items())
+            raise NotSentError(f"mail server refused every recipient: {answers}") from error
+        except _REFUSALS as error:
+            raise NotSentError(f"mail server refused the message: {error}") from error
+        except (OSError, smtplib.SMTPException) as error:
+            raise MaybeSentError(f"connection to the mail server broke while sending: {error}") from error
+        finally:
+            client.close()
+            self._smtp_client = None
+        return {who: _answer(answer) for who, answer in refused.items()}
+
+
+def _answer(answer: tuple[int, bytes]) -> str:
+    code, text = answer
+    return f"{code} {text.decode('utf-8', 'replace')}"

@@ -1,0 +1,48 @@
+"""How a DAG file of a routine is made: schedule from the agenda, shared defaults, shared params."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow.sdk import DAG, CronPartitionTimetable, Param, dag
+
+from rotina.runs.agenda import load_agenda
+from rotina.runs.defaults import DEFAULT_ARGS, KEY_FORMAT, MAX_ACTIVE_RUNS, START_DATE
+
+
+def daily_routine(
+    routine: str, *, title: str, doc_md: str | None, params: dict[str, Param]
+) -> Callable[[Callable[[], Any]], Callable[[], DAG]]:
+    """Decorator of a DAG function: a routine that works for one business date, as the agenda schedules it.
+
+    Raises:
+        SettingError: the agenda is wrong or has no entry for the routine.
+    """
+    entry = load_agenda().entry(routine)
+    timetable = CronPartitionTimetable(entry.cron, timezone=entry.timezone, key_format=KEY_FORMAT)
+    return dag(
+        dag_id=routine,
+        dag_display_name=f"{title} ({entry.program})",
+        description=f"{entry.program}: {title}",
+        schedule=timetable if entry.active else None,
+        start_date=START_DATE,
+        catchup=False,
+        max_active_runs=MAX_ACTIVE_RUNS,
+        is_paused_upon_creation=False,
+        default_args=DEFAULT_ARGS,
+        params={"business_date": _business_date_param(), **params},
+        tags=["rotina", entry.program],
+        doc_md=doc_md,
+    )
+
+
+def _business_date_param() -> Param:
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="Business date",
+        description="The day to run for; empty means today. Leave empty in a backfill.",
+        section="Run",
+    )

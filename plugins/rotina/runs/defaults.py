@@ -1,0 +1,23 @@
+"""Defaults that every DAG shares."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+#: Far in the past, so that a run of any day does its tasks.
+START_DATE = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+#: Partition keys are business dates.
+KEY_FORMAT = "%Y-%m-%d"
+
+#: Work may be tried again: it is idempotent, and a step that is committed is not done twice.
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "rotina",
+    "retries": 2,
+    "retry_delay": dt.timedelta(minutes=1),
+    "execution_timeout": dt.timedelta(hours=2),
+}
+
+#: Runs of one DAG at a time: room for one that waits for its hour or for a lock beside those at work.
+MAX_ACTIVE_RUNS = 4

@@ -1,0 +1,161 @@
+"""The summary of a run: an e-mail in Portuguese, HTML and text, to the person who asked for it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import formataddr, localtime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import jinja2
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from rotina.errors import MaybeSentError, NotSentError
+from rotina.runs.record import Run
+from rotina.sql import statement
+
+LAYOUTS = Path(__file__).parents[3] / "include" / "layouts"
+
+#: How many skipped and failed records the e-mail names; all of them stand in crm.run_item.
+MOST_ITEMS = 20
+
+ROUTINE_TITLES = {"account_data_refresh": "Dados complementares das contas"}
+STATUS_TITLES = {"succeeded": "concluída", "failed": "falhou", "skipped": "não executada"}
+RUN_TYPE_TITLES = {
+    "manual": "manual",
+    "scheduled": "agenda automática",
+    "backfill": "reprocessamento",
+    "asset_triggered": "encadeada",
+}
+OUTCOME_TITLES = {"failed": "falha", "skipped": "ignorado"}
+REASON_TITLES = {
+    "invalid_invoice": "nota fiscal sem valor, com valor negativo ou sem data",
+    "invoice_without_customer": "nota fiscal sem cliente",
+    "known_problem": "problema já conhecido, ainda não corrigido no ERP",
+    "newer_data": "os dados da conta já são de uma data posterior",
+    "not_linked": "conta sem cliente no ERP",
+}
+RECORD_TITLES = {"account": "conta", "invoice": "nota fiscal"}
+DETAIL_TITLES = {"mode": "Seleção", "audience": "Público", "note": "Observação"}
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Somebody who receives a summary; a name is known of users only."""
+
+    email: str
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return formataddr((self.name, self.email)) if self.name else self.email
+
+
+def recipients_of(connection: psycopg.Connection, run: Run) -> list[Recipient]:
+    """The asker if the table of users knows the login; else the routine's recipients, else those of all."""
+    rows = connection.execute(
+        statement("runs/list_recipients"), {"asked_by": run.asked_by, "routine": run.routine}
+    )
+    return [Recipient(email, name) for name, email in rows]
+
+
+def compose_summary(
+    connection: psycopg.Connection, run: Run, recipients: list[Recipient], zone: ZoneInfo, run_url: str
+) -> EmailMessage:
+    """The summary e-mail of a closed run, without a sender; its Message-ID is always the same."""
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        reasons = cursor.execute(statement("runs/count_reasons"), {"run_id": run.id}).fetchall()
+        items = cursor.execute(
+            statement("runs/list_items"), {"run_id": run.id, "most": MOST_ITEMS}
+        ).fetchall()
+    title = ROUTINE_TITLES.get(run.routine, run.routine)
+    context = {
+        "run": run,
+        "title": title,
+        "status": STATUS_TITLES[run.status],
+        "run_type": RUN_TYPE_TITLES.get(run.run_type, run.run_type),
+        "business_date": f"{run.business_date:%d/%m/%Y}" if run.business_date else "não informada",
+        "started_at": run.started_at.astimezone(zone),
+        "ended_at": (run.ended_at or run.started_at).astimezone(zone),
+        "reasons": reasons,
+        "items": items,
+        "unnamed": run.skipped + run.failed - len(items),
+        "run_url": run_url,
+        "reason_titles": REASON_TITLES,
+        "record_titles": RECORD_TITLES,
+        "outcome_titles": OUTCOME_TITLES,
+        "details": {DETAIL_TITLES.get(key, key): value for key, value in run.details.items()},
+    }
+    message = EmailMessage()
+    mark = "" if run.status == "succeeded" else f" — {STATUS_TITLES[run.status].upper()}"
+    message["Subject"] = f"[Rotina] {title} de {context['business_date']}{mark}"
+    message["To"] = [str(recipient) for recipient in recipients]
+    message["Date"] = localtime(dt.datetime.now(zone))  # when the mail is written; not a business_date
+    message["Message-ID"] = f"<run-{run.id}@rotina.local>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_layout("run_summary.txt.j2").render(context))
+    message.add_alternative(_layout("run_summary.html.j2").render(context), subtype="html")
+    return message
+
+
+def send_summary(
+    connection: psycopg.Connection,
+    run: Run,
+    zone: ZoneInfo,
+    run_url: str,
+    send: Callable[[EmailMessage], dict[str, str]],
+) -> str:
+    """Send the summary of a closed run and return what came of it, as stored in `crm.run.summary_status`.
+
+    A summary that was sent, or may have been, is not sent again: its status is returned as it stands.
+
+    Raises:
+        NotSentError: the mail server did not take it, or refused some of the recipients.
+        MaybeSentError: it may have been sent, now or by a task that was killed while sending.
+    """
+    recipients = recipients_of(connection, run)
+    claimed = connection.execute(
+        statement("runs/claim_summary"),
+        {"run_id": run.id, "recipients": [recipient.email for recipient in recipients]},
+    ).rowcount
+    if not claimed:
+        if run.summary_status == "sending":
+            error = MaybeSentError("the task that sent it was interrupted")
+            _finish(connection, run, "unknown", str(error))
+            raise error
+        return run.summary_status
+    if not recipients:
+        return _finish(connection, run, "no_recipient", "nobody is set to receive it")
+    try:
+        refused = send(compose_summary(connection, run, recipients, zone, run_url))
+    except NotSentError as error:
+        _finish(connection, run, "failed", str(error))
+        raise
+    except MaybeSentError as error:
+        _finish(connection, run, "unknown", str(error))
+        raise
+    if refused:
+        answers = ", ".join(f"{who}: {answer}" for who, answer in refused.items())
+        _finish(connection, run, "sent", f"refused for {answers}")
+        raise MaybeSentError(f"sent, but refused for {answers}")
+    return _finish(connection, run, "sent", None)
+
+
+def _finish(connection: psycopg.Connection, run: Run, status: str, error: str | None) -> str:
+    connection.execute(statement("runs/finish_summary"), {"run_id": run.id, "status": status, "error": error})
+    return status
+
+
+def _layout(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(LAYOUTS),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{value:,}".replace(",", ".")
+    return environment.get_template(name)

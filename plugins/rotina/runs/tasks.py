@@ -1,0 +1,208 @@
+"""The tasks around the work of a routine: begin, the steps, report. What Airflow tells is read here only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg
+from airflow.sdk import conf
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from rotina.errors import MaybeSentError, NotSentError, SettingError
+from rotina.hooks.erp import ErpHook
+from rotina.hooks.mail import MailHook
+from rotina.runs import record
+from rotina.runs.agenda import Entry, load_agenda
+from rotina.runs.business_date import Occasion, business_date_of, holiday_name, refuse_future
+from rotina.runs.record import Outcome, Run, RunRequest
+from rotina.runs.summary import send_summary
+
+log = logging.getLogger(__name__)
+
+Context = Mapping[str, Any]
+Check = Callable[[psycopg.Connection, dict[str, Any]], None]
+Work = Callable[[psycopg.Connection, Run], Outcome]
+
+_NO_CHANGE = "Nothing was changed."
+
+
+def begin(context: Context, check: Check) -> dict[str, Any]:
+    """Open the run record, refuse wrong settings, skip on a holiday where the agenda says so.
+
+    Args:
+        context: Airflow's context of the task.
+        check: refuses wrong settings of the routine by raising SettingError; it changes nothing.
+
+    Returns:
+        What the run is about, for the log: id of the run record and business date.
+
+    Raises:
+        AirflowFailException: a setting is wrong; nothing was changed.
+        AirflowSkipException: the business date is a holiday.
+    """
+    entry = load_agenda().entry(context["dag"].dag_id)
+    problem: SettingError | None = None
+    business_date = None
+    try:
+        business_date = business_date_of(_occasion(context), entry.zone)
+        refuse_future(business_date, entry.zone)
+    except SettingError as error:
+        problem = error
+    dag_run = context["dag_run"]
+    request = RunRequest(
+        routine=entry.routine,
+        program=entry.program,
+        dag_run_id=dag_run.run_id,
+        run_type=_run_type(context),
+        business_date=business_date,
+        asked_by=dag_run.triggering_user_name,
+        params=dict(context["params"]),
+    )
+    with ErpHook().connect() as connection:
+        run = record.open_run(connection, request)
+        try:
+            if problem:
+                raise problem
+            check(connection, request.params)
+        except SettingError as error:
+            record.note_failure(connection, run.id, str(error))
+            raise AirflowFailException(f"{error}. {_NO_CHANGE}") from error
+        holiday = holiday_name(run.date) if entry.holidays == "skip" and run.run_type != "manual" else None
+        if holiday:
+            record.close_run(connection, run.id, "skipped", f"feriado: {holiday}")
+            raise AirflowSkipException(f"{run.date} is a holiday ({holiday}); the agenda says skip")
+    log.info("Run record %s: %s for %s, asked by %s", run.id, run.routine, run.date, run.asked_by)
+    return {"run_record": run.id, "business_date": run.date.isoformat()}
+
+
+def step(context: Context, work: Work) -> dict[str, Any]:
+    """Do one step of the run: `work` in one transaction that also records what it did.
+
+    A step that is committed is not done again when Airflow tries its task again; a task that an operator
+    clears after the run was closed works anew, under a new attempt.
+
+    Returns:
+        The counts of the step.
+
+    Raises:
+        AirflowFailException: a setting turned out wrong; nothing was changed.
+        RunBusyError: another run of the routine did not end in time.
+    """
+    name = context["task"].task_id
+    with ErpHook().connect() as connection:
+        run = _current_run(connection, context)
+        try:
+            with record.routine_lock(connection, run.routine):
+                if run.status != "running":
+                    run = record.reopen_run(connection, run)
+                if name in run.steps:
+                    log.info("Step %s was committed by an earlier try; nothing left to do", name)
+                    return _counts(run)
+                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                with connection.transaction():
+                    outcome = work(connection, run)
+                    record.record_step(connection, run.id, name, outcome)
+        except Exception as error:
+            _note_failure(run, error)
+            if isinstance(error, SettingError):
+                raise AirflowFailException(f"{error}. {_NO_CHANGE}") from error
+            raise
+    counts = _counts(outcome)
+    log.info("%s for %s: %s %s", run.routine, run.date, counts, outcome.details)
+    return counts
+
+
+def report(context: Context, steps: list[str]) -> dict[str, Any]:
+    """Close the run record and send the summary; wire it as a teardown that fails the run when it fails.
+
+    Args:
+        context: Airflow's context of the task.
+        steps: the steps that a complete run has done.
+
+    Returns:
+        The status of the run and what came of its summary.
+
+    Raises:
+        NotSentError: the summary could not be delivered; the work stands, and trying again is safe.
+        AirflowFailException: every record failed, or nobody knows whether the summary was sent.
+    """
+    entry = load_agenda().entry(context["dag"].dag_id)
+    with ErpHook().connect() as connection:
+        run = _current_run(connection, context)
+        if run.status == "running":
+            record.close_run(connection, run.id, *_verdict(run, steps))
+            run = _current_run(connection, context)
+        summary = "none"
+        if run.status != "skipped":
+            summary = _send(connection, run, entry)
+    log.info("Run record %s %s; summary %s", run.id, run.status, summary)
+    if run.status == "failed":
+        raise AirflowFailException(f"{run.routine} for {run.business_date} failed: {run.message}")
+    return {"status": run.status, "summary": summary}
+
+
+def _send(connection: psycopg.Connection, run: Run, entry: Entry) -> str:
+    run_url = (
+        f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.routine}/runs/{run.dag_run_id}"
+    )
+    stands = f"The work of run record {run.id} stands ({run.status}), but its summary"
+    try:
+        summary = send_summary(connection, run, entry.zone, run_url, MailHook().send)
+    except NotSentError as error:
+        raise NotSentError(f"{stands} was not delivered: {error}") from error
+    except MaybeSentError as error:
+        raise AirflowFailException(f"{stands} may not have reached everybody: {error}") from error
+    if summary == "no_recipient":
+        log.warning("Nobody received the summary: add a row to crm.app_user or crm.routine_recipient")
+    return summary
+
+
+def _verdict(run: Run, steps: list[str]) -> tuple[str, str | None]:
+    missing = [name for name in steps if name not in run.steps]
+    if run.message or missing:
+        return "failed", f"o passo {', '.join(missing)} não terminou; veja o log da tarefa"
+    if run.selected and run.failed == run.selected:
+        return "failed", "todos os registros selecionados falharam"
+    return "succeeded", None
+
+
+def _current_run(connection: psycopg.Connection, context: Context) -> Run:
+    routine, dag_run_id = context["dag"].dag_id, context["dag_run"].run_id
+    run = record.latest_attempt(connection, routine, dag_run_id)
+    if run is None:
+        raise AirflowFailException(
+            f"{routine} {dag_run_id} has no run record, so begin did not get to the database; clear begin"
+        )
+    return run
+
+
+def _note_failure(run: Run, error: Exception) -> None:
+    """Write the reason down on a connection of its own: that of the work may be broken."""
+    message = str(error).strip() or type(error).__name__
+    try:
+        with ErpHook().connect() as connection:
+            record.note_failure(connection, run.id, message)
+    except psycopg.Error:
+        log.exception("The run record does not get the reason of the failure: no database")
+
+
+def _run_type(context: Context) -> str:
+    run_type = context["dag_run"].run_type
+    return str(getattr(run_type, "value", run_type))
+
+
+def _occasion(context: Context) -> Occasion:
+    dag_run = context["dag_run"]
+    return Occasion(
+        run_type=_run_type(context),
+        param=context["params"].get("business_date"),
+        partition_key=dag_run.partition_key,
+        logical_date=dag_run.logical_date,
+        run_after=dag_run.run_after,
+    )
+
+
+def _counts(source: Run | Outcome) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in ("selected", "changed", "unchanged", "skipped", "failed")}

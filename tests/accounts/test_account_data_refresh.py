@@ -1,0 +1,553 @@
+"""Account data refresh (crm338) against an independent computation, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from rotina.accounts.account_data_refresh import check_settings, refresh_accounts
+from rotina.errors import SettingError
+from rotina.runs.record import Outcome, Run
+from tests.accounts.erp_data import NOTHING, Erp
+from tests.runs_by_hand import do_work
+
+DAY = dt.date(2026, 11, 20)
+
+
+def refresh(connection: psycopg.Connection, date: dt.date | str = DAY, **params: Any) -> tuple[Run, Outcome]:
+    return do_work(connection, refresh_accounts, date, **params)
+
+
+def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
+    """selected, changed, unchanged, skipped, failed."""
+    return (outcome.selected, outcome.changed, outcome.unchanged, outcome.skipped, outcome.failed)
+
+
+def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "select record_kind, record_id, outcome, reason, detail from crm.run_item where run_id = %s order by 1, 2",
+        [run.id],
+    ).fetchall()
+
+
+def rows_written(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+    """Every stored row with its physical version: equal lists mean that nothing was written."""
+    return connection.execute(
+        "select ctid, xmin, account_supplementary.* from crm.account_supplementary order by account_id"
+    ).fetchall()
+
+
+def test_the_nine_fields(erp: Erp, connection: psycopg.Connection) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-03-05", "100.10")
+    erp.add_invoice(1, "2026-11-10", "7.00")
+    erp.add_invoice(1, "2026-11-10", "8.90")
+    erp.cancel_invoice(erp.add_invoice(1, "2026-11-15", "999.00"))
+    erp.add_invoice(1, "2026-11-21", "5.00")  # after the business date
+    erp.add_quote(1, "2026-10-01")
+    erp.add_quote(1, "2026-11-22")
+    _, outcome = refresh(connection)
+    assert counts(outcome) == (1, 1, 0, 0, 0)
+    assert erp.stored(DAY)[account] == (
+        dt.date(2026, 11, 10),
+        dt.date(2026, 3, 5),
+        Decimal("8.90"),
+        Decimal("100.10"),
+        Decimal("116.00"),
+        dt.date(2026, 10, 1),
+        3,
+        10,
+        "NF-3",
+    )
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_no_accounts_at_all(erp: Erp, connection: psycopg.Connection) -> None:
+    assert counts(refresh(connection)[1]) == (0, 0, 0, 0, 0)
+    assert counts(refresh(connection, full=True)[1]) == (0, 0, 0, 0, 0)
+
+
+def test_accounts_without_purchases_or_without_a_customer(erp: Erp, connection: psycopg.Connection) -> None:
+    quiet = erp.add_client(1)
+    stranger = erp.add_account(None)
+    run, outcome = refresh(connection)
+    assert counts(outcome) == (2, 0, 1, 1, 0)
+    assert items(connection, run) == [("account", str(stranger), "skipped", "not_linked", None)]
+    assert erp.stored(DAY) == {quiet: NOTHING, stranger: NOTHING}
+
+
+def test_the_same_day_twice_writes_nothing_the_second_time(erp: Erp, connection: psycopg.Connection) -> None:
+    for customer in range(1, 6):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+    refresh(connection)
+    before = rows_written(connection)
+    erp.clock += dt.timedelta(days=1)
+    assert counts(refresh(connection)[1])[1] == 0
+    assert counts(refresh(connection, full=True)[1]) == (5, 0, 5, 0, 0)
+    assert rows_written(connection) == before
+
+
+def test_an_incremental_run_looks_only_at_what_changed(erp: Erp, connection: psycopg.Connection) -> None:
+    for customer in range(1, 21):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+    refresh(connection)
+    erp.tick()
+    erp.add_invoice(7, "2026-11-19")
+    _, outcome = refresh(connection)
+    # the account of the newest earlier change lies within the delay that an ERP is allowed, so it is looked at
+    assert counts(outcome) == (2, 1, 1, 0, 0)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_invoices_cancelled_or_changed_after_the_refresh(
+    erp: Erp, connection: psycopg.Connection, full: bool
+) -> None:
+    for customer in (1, 2, 3):
+        erp.add_client(customer)
+    first = erp.add_invoice(1, "2026-11-01", "10.00")
+    erp.add_invoice(1, "2026-11-02", "20.00")
+    only = erp.add_invoice(2, "2026-11-03", "30.00")
+    changed = erp.add_invoice(3, "2026-11-04", "40.00")
+    refresh(connection)
+    erp.cancel_invoice(first)
+    erp.cancel_invoice(only)
+    erp.change_invoice(changed, value=Decimal("41.00"), issued_on=dt.date(2026, 11, 14))
+    _, outcome = refresh(connection, full=full)
+    assert outcome.changed == 3
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_an_invoice_dated_ahead_counts_from_its_day_on(erp: Erp, connection: psycopg.Connection) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-11-22")
+    erp.add_client(2)
+    for _ in range(3):
+        erp.add_invoice(2, "2026-11-01")  # the newest changes are another customer's
+    refresh(connection)
+    assert erp.stored(DAY)[account] == NOTHING
+    refresh(connection, "2026-11-21")
+    assert erp.stored(dt.date(2026, 11, 21))[account] == NOTHING
+    _, outcome = refresh(connection, "2026-11-22")
+    assert outcome.changed == 1
+    assert erp.stored(dt.date(2026, 11, 22)) == erp.expected(dt.date(2026, 11, 22))
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_older_day_after_a_newer_one_changes_nothing(
+    erp: Erp, connection: psycopg.Connection, full: bool
+) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-11-18")
+    erp.add_invoice(1, "2026-11-20")
+    refresh(connection)
+    erp.add_invoice(1, "2026-11-19", "55.00")
+    before = rows_written(connection)
+    run, outcome = refresh(connection, "2026-11-18", full=full)
+    assert counts(outcome) == (1, 0, 0, 1, 0)
+    assert items(connection, run) == [
+        ("account", str(account), "skipped", "newer_data", "dados de 20/11/2026")
+    ]
+    assert "20/11/2026" in outcome.details["note"]
+    assert rows_written(connection) == before
+    # what changed meanwhile is not lost to the next run of the newer day
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_missed_days_made_good_in_any_order_end_the_same(erp: Erp, connection: psycopg.Connection) -> None:
+    for customer in (1, 2):
+        erp.add_client(customer)
+        for day in range(10, 21):
+            erp.add_invoice(customer, dt.date(2026, 11, day))
+    for day in (10, 14, 12, 11, 13, 20, 15):
+        refresh(connection, dt.date(2026, 11, day))
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2024-02-28", "2024-02-29"),
+        ("2024-02-29", "2024-03-01"),
+        ("2026-02-28", "2026-03-01"),
+        ("2026-10-31", "2026-11-01"),
+        ("2025-12-31", "2026-01-01"),
+    ],
+)
+def test_month_ends_and_leap_days(erp: Erp, connection: psycopg.Connection, first: str, second: str) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, first, "1.00")
+    erp.add_invoice(1, second, "2.00")
+    refresh(connection, first)
+    on_first = dt.date.fromisoformat(first)
+    assert erp.stored(on_first) == erp.expected(on_first)
+    refresh(connection, second)
+    on_second = dt.date.fromisoformat(second)
+    assert erp.stored(on_second) == erp.expected(on_second)
+    assert erp.stored(on_second + dt.timedelta(days=1))[account][7] == 1
+
+
+def test_only_the_audience_is_refreshed(erp: Erp, connection: psycopg.Connection) -> None:
+    accounts = [erp.add_client(customer) for customer in range(1, 5)]
+    for customer in range(1, 5):
+        erp.add_invoice(customer, "2026-11-01")
+    erp.add_audience("VIP", accounts[:2])
+    _, outcome = refresh(connection, audience="VIP")
+    assert counts(outcome) == (2, 2, 0, 0, 0)
+    assert {a for a, fields in erp.stored(DAY).items() if fields != NOTHING} == set(accounts[:2])
+    # all accounts are still to be refreshed: an audience does not count as all
+    assert counts(refresh(connection)[1]) == (4, 2, 2, 0, 0)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_an_account_refreshed_ahead_with_an_audience_does_not_go_back_nor_miss_a_change(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    ahead, other = erp.add_client(1), erp.add_client(2)
+    erp.add_invoice(1, "2026-11-10")
+    erp.add_invoice(2, "2026-11-10")
+    refresh(connection, "2026-11-10")
+    erp.add_invoice(1, "2026-11-20", "3.00")
+    erp.add_audience("VIP", [ahead])
+    refresh(connection, audience="VIP")
+    late = erp.add_invoice(1, "2026-11-12", "4.00")
+    run, outcome = refresh(connection, "2026-11-12")
+    assert ("account", str(ahead), "skipped", "newer_data", "dados de 20/11/2026") in items(connection, run)
+    assert outcome.skipped == 1
+    assert erp.stored(DAY)[ahead][6] == 2
+    for _ in range(3):
+        erp.add_invoice(2, "2026-11-13")  # pushes the newest change far beyond the late one
+    refresh(connection, "2026-11-13")
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+    assert erp.invoices[late].issued_on == dt.date(2026, 11, 12)
+    assert other in erp.stored(DAY)
+
+
+def test_a_newly_linked_or_relinked_account_is_picked_up(erp: Erp, connection: psycopg.Connection) -> None:
+    for customer in range(1, 5):
+        erp.add_customer(customer)
+        erp.add_invoice(customer, "2026-11-01", f"{customer}.00")
+    first = erp.add_account(1)
+    stranger = erp.add_account(None)
+    refresh(connection)
+    refresh(connection)
+    erp.link_account(stranger, 2)
+    erp.add_account(3)
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+    erp.link_account(first, 4)
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.parametrize(
+    ("issued_on", "value", "problem"),
+    [
+        ("2026-11-05", None, "sem valor"),
+        ("2026-11-05", "-0.01", "valor negativo"),
+        (None, "5.00", "sem data"),
+    ],
+)
+def test_an_invalid_invoice_fails_its_account_and_no_other(
+    erp: Erp, connection: psycopg.Connection, issued_on: str | None, value: str | None, problem: str
+) -> None:
+    good, bad = erp.add_client(1), erp.add_client(2)
+    erp.add_invoice(1, "2026-11-01")
+    erp.add_invoice(2, "2026-11-01", "9.00")
+    refresh(connection)
+    kept = erp.stored(DAY)[bad]
+    erp.add_invoice(1, "2026-11-02")
+    invoice = erp.add_invoice(2, issued_on, value)
+
+    run, outcome = refresh(connection)
+    assert (outcome.changed, outcome.failed) == (1, 1)
+    failure = ("account", str(bad), "failed", "invalid_invoice", f"nota NF-{invoice}: {problem}")
+    assert items(connection, run) == [failure]
+    assert erp.stored(DAY)[bad] == kept
+    assert erp.stored(DAY)[good][6] == 2
+
+    # it is named again in every run, as known, until the ERP mends it
+    for full in (False, True):
+        run, outcome = refresh(connection, full=full)
+        assert (outcome.changed, outcome.skipped, outcome.failed) == (0, 1, 0)
+        assert items(connection, run)[0][2:4] == ("skipped", "known_problem")
+    erp.change_invoice(invoice, value=Decimal("1.00"), issued_on=dt.date(2026, 11, 5))
+    run, outcome = refresh(connection)
+    assert (outcome.changed, outcome.skipped, outcome.failed) == (1, 0, 0)
+    assert erp.stored(DAY) == erp.expected(DAY)
+    assert items(connection, run) == []
+
+
+def test_a_zero_value_is_a_purchase(erp: Erp, connection: psycopg.Connection) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-05", "0.00")
+    assert counts(refresh(connection)[1]) == (1, 1, 0, 0, 0)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_a_cancelled_invoice_may_be_as_wrong_as_it_likes(erp: Erp, connection: psycopg.Connection) -> None:
+    erp.add_client(1)
+    erp.cancel_invoice(erp.add_invoice(1, "2026-11-05", "-5.00"))
+    erp.cancel_invoice(erp.add_invoice(None, "2026-11-05", None))
+    assert counts(refresh(connection)[1]) == (1, 0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("customer", [None, 99])
+def test_an_invoice_without_a_customer_is_reported_until_it_has_one(
+    erp: Erp, connection: psycopg.Connection, customer: int | None
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    orphan = erp.add_invoice(customer, "2026-11-02")
+    run, outcome = refresh(connection)
+    assert counts(outcome) == (2, 1, 0, 0, 1)
+    reported = items(connection, run)
+    assert [row[:4] for row in reported] == [("invoice", str(orphan), "failed", "invoice_without_customer")]
+    assert f"NF-{orphan}" in reported[0][4]
+    for _ in range(2):
+        erp.add_invoice(1, "2026-11-03")
+    run, outcome = refresh(connection)
+    assert (outcome.skipped, outcome.failed) == (1, 0)
+    assert items(connection, run)[0][2:4] == ("skipped", "known_problem")
+    if customer is None:
+        erp.change_invoice(orphan, customer=1)
+    else:
+        erp.add_customer(customer)
+    run, outcome = refresh(connection)
+    assert items(connection, run) == []
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_customers_that_the_crm_does_not_have_are_no_problem(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    erp.add_customer(1)
+    erp.add_invoice(1, "2026-11-01")
+    assert counts(refresh(connection)[1]) == (0, 0, 0, 0, 0)
+
+
+def test_a_wrong_clock_in_the_erp_hides_no_later_change(erp: Erp, connection: psycopg.Connection) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    erp.owner.execute("update erp.invoice set updated_at = '2099-01-01 00:00+00'")
+    refresh(connection)
+    erp.clock = dt.datetime.now(dt.UTC)
+    erp.add_invoice(1, "2026-11-02")
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_many_changed_accounts_are_read_by_a_scan_with_the_same_result(
+    erp: Erp, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for customer in range(1, 11):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+    refresh(connection)
+    for share in (0.0, 2.0):  # always scan, never scan
+        monkeypatch.setattr("rotina.accounts.account_data_refresh.SCAN_SHARE", share)
+        for customer in (2, 3):
+            erp.add_invoice(customer, "2026-11-02")
+        refresh(connection)
+        assert erp.stored(DAY) == erp.expected(DAY)
+        assert refresh(connection, full=True)[1].changed == 0
+
+
+def test_two_runs_at_once_wait_for_each_other(
+    erp: Erp, connection: psycopg.Connection, task_uri: str
+) -> None:
+    for customer in range(1, 30):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+    outcomes: list[Outcome] = []
+
+    def other() -> None:
+        with psycopg.connect(task_uri, autocommit=True, cursor_factory=psycopg.ClientCursor) as mine:
+            outcomes.append(refresh(mine)[1])
+
+    threads = [threading.Thread(target=other) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    outcomes.append(refresh(connection)[1])
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcome.changed for outcome in outcomes) == [0, 0, 0, 0, 29]
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_settings_are_refused_before_anything_changes(erp: Erp, connection: psycopg.Connection) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+
+    def refused(message: str, **params: Any) -> None:
+        with pytest.raises(SettingError, match=message):
+            check_settings(connection, params)
+        with pytest.raises(SettingError, match=message):
+            refresh(connection, **params)
+        assert rows_written(connection) == []
+
+    refused("audience = 'Nobody': there is no audience", audience="Nobody")
+    erp.owner.execute("alter table erp.invoice rename column cancelled_at to voided_at")
+    refused(r"erp\.invoice\.cancelled_at")
+    erp.owner.execute("alter table erp.invoice rename column voided_at to cancelled_at")
+    erp.owner.execute("alter table erp.quote rename to quotation")
+    refused(r"erp\.quote\.quoted_on")
+    erp.owner.execute("alter table erp.quotation rename to quote")
+    erp.owner.execute("revoke select on erp.customer from rotina_task")
+    refused(r"erp\.customer\.customer_id")
+    erp.owner.execute("grant select on erp.customer to rotina_task")
+    erp.owner.execute("update crm.integration set active = false")
+    refused("integration erp, active")
+    erp.owner.execute("delete from crm.integration")
+    refused("integration erp, active")
+
+
+def test_the_erp_may_be_views(erp: Erp, connection: psycopg.Connection) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    for table in ("customer", "invoice", "quote"):
+        erp.owner.execute(f"alter table erp.{table} rename to {table}_of_vendor")  # type: ignore[arg-type]
+        erp.owner.execute(f"create view erp.{table} as select * from erp.{table}_of_vendor")  # type: ignore[arg-type]
+        erp.owner.execute(f"grant select on erp.{table} to rotina_task")  # type: ignore[arg-type]
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_an_erp_on_another_server_is_attached_as_foreign_tables(
+    erp: Erp, connection: psycopg.Connection, database: str
+) -> None:
+    for customer in range(1, 30):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+    bad = erp.add_invoice(5, "2026-11-02", "-1.00")
+    orphan = erp.add_invoice(None, "2026-11-02")
+    erp.add_quote(3, "2026-11-03")
+    info = connection.info
+    erp.owner.execute("alter schema erp rename to erp_remote")
+    erp.owner.execute("create extension postgres_fdw")
+    erp.owner.execute("create schema erp")
+    erp.owner.execute(
+        psycopg.sql.SQL(
+            "create server vendor foreign data wrapper postgres_fdw options (host {}, dbname {})"
+        ).format(psycopg.sql.Literal(info.host), psycopg.sql.Literal(info.dbname))
+    )
+    erp.owner.execute(
+        "create user mapping for public server vendor options (user 'postgres', password_required 'false')"
+    )
+    erp.owner.execute("import foreign schema erp_remote from server vendor into erp")
+    erp.owner.execute("grant usage on schema erp to rotina_task")
+    erp.owner.execute("grant select on all tables in schema erp to rotina_task")
+
+    run, outcome = refresh(connection)
+    assert counts(outcome) == (30, 28, 0, 0, 2)
+    assert {row[1] for row in items(connection, run)} == {str(orphan), "5"}
+    assert refresh(connection, full=True)[1].changed == 0
+    erp.owner.execute(
+        "update erp_remote.invoice set value = 1, updated_at = now() where invoice_id = %s", [bad]
+    )
+    erp.invoices[bad].value = Decimal(1)
+    assert refresh(connection)[1].changed == 1
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+DAYS = st.integers(1, 12).map(lambda day: dt.date(2026, 11, day))
+CUSTOMERS = st.integers(1, 4)
+VALUES = st.sampled_from(["0.00", "0.01", "10.00", "99.99", "-1.00", None])
+
+
+class RefreshMachine(RuleBasedStateMachine):
+    """Any history of the ERP and of runs: incremental equals full equals the independent computation."""
+
+    connection: psycopg.Connection
+    owner: psycopg.Connection
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owner.execute(
+            "truncate erp.customer, erp.invoice, erp.quote, crm.account, crm.audience, crm.audience_account, "
+            "crm.account_supplementary, crm.account_data_due, crm.account_data_problem, crm.account_data_state, "
+            "crm.integration, crm.run, crm.run_step, crm.run_item restart identity"
+        )
+        self.erp = Erp(self.owner)
+        for customer in range(1, 5):
+            self.erp.add_client(customer)
+        self.stranger = self.erp.add_account(None)
+        self.erp.add_audience("A", list(self.erp.accounts)[:2])
+
+    @rule(customer=st.one_of(CUSTOMERS, st.sampled_from([None, 77])), day=DAYS, value=VALUES)
+    def invoice(self, customer: int | None, day: dt.date, value: str | None) -> None:
+        self.erp.add_invoice(customer, day, value)
+
+    @precondition(lambda self: self.erp.invoices)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.erp.cancel_invoice(data.draw(st.sampled_from(sorted(self.erp.invoices))))
+
+    @precondition(lambda self: self.erp.invoices)
+    @rule(data=st.data(), day=st.one_of(st.none(), DAYS), value=VALUES)
+    def change(self, data: st.DataObject, day: dt.date | None, value: str | None) -> None:
+        invoice = data.draw(st.sampled_from(sorted(self.erp.invoices)))
+        self.erp.change_invoice(invoice, issued_on=day, value=None if value is None else Decimal(value))
+
+    @rule(customer=CUSTOMERS, day=DAYS)
+    def quote(self, customer: int, day: dt.date) -> None:
+        self.erp.add_quote(customer, day)
+
+    @rule(linked=st.booleans())
+    def relink(self, linked: bool) -> None:
+        customer = 50 + len(self.erp.invoices) if linked else None
+        if customer and customer not in self.erp.customers:
+            self.erp.add_customer(customer)
+            self.erp.add_invoice(customer, "2026-11-01")
+        self.erp.link_account(self.stranger, customer)
+
+    @rule(day=DAYS, full=st.booleans(), audience=st.sampled_from([None, None, "A"]))
+    def run(self, day: dt.date, full: bool, audience: str | None) -> None:
+        run, outcome = refresh(self.connection, day, full=full, audience=audience)
+        reported = items(self.connection, run)
+        assert len(reported) == outcome.skipped + outcome.failed
+        assert sum(row[2] == "failed" for row in reported) == outcome.failed
+
+    def teardown(self) -> None:
+        last = dt.date(2026, 11, 12)
+        refresh(self.connection, last)
+        invalid = {a for a, c in self.erp.accounts.items() if c in self.erp.invalid_customers(last)}
+        stored = self.erp.stored(last)
+        assert {a: fields for a, fields in stored.items() if a not in invalid} == self.erp.expected(last)
+        run, outcome = refresh(self.connection, last, full=True)
+        assert outcome.changed == 0
+        named = {row[1] for row in items(self.connection, run) if row[0] == "account"}
+        assert named >= {str(account) for account in invalid}
+        assert self.erp.stored(last) == stored
+
+
+@pytest.mark.parametrize("scan_share", [2.0, 0.0], ids=["by lookup", "by scan"])
+def test_incremental_equals_full_whatever_happens(
+    connection: psycopg.Connection,
+    owner: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    scan_share: float,
+) -> None:
+    monkeypatch.setattr("rotina.accounts.account_data_refresh.SCAN_SHARE", scan_share)
+    RefreshMachine.connection, RefreshMachine.owner = connection, owner
+    run_state_machine_as_test(
+        RefreshMachine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,88 @@
+"""Fixtures of all tests: a real PostgreSQL, one migrated template database, a fresh copy of it per test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import fasteners
+import psycopg
+import pytest
+from psycopg import sql
+
+from rotina.local.postgres import ROTINA_DATABASE, TASK_ROLE, EmbeddedPostgres
+from rotina.migrations import upgrade
+
+# Airflow reads its configuration when it is imported: no examples, no user's own airflow.cfg.
+os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "False")
+
+_TEMPLATE = f"{ROTINA_DATABASE}_template"
+
+
+def _shared_folder(config: pytest.Config) -> Path:
+    """A folder of this test run that all its workers share."""
+    base = Path(config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
+    return base.parent if hasattr(config, "workerinput") else base
+
+
+def _server(config: pytest.Config) -> EmbeddedPostgres:
+    return EmbeddedPostgres(
+        _shared_folder(config) / "server",
+        settings={"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "1GB"},
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> EmbeddedPostgres:
+    """The PostgreSQL server of this test run, with the migrated template database."""
+    server = _server(request.config)
+    with fasteners.InterProcessLock(_shared_folder(request.config) / "server.lock"):
+        server.start()
+        with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+            found = connection.execute("select from pg_database where datname = %s", [_TEMPLATE]).fetchone()
+            if found is None:
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(_TEMPLATE)))
+                upgrade(server.uri(_TEMPLATE))
+    return server
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the server when the last worker is done."""
+    if not hasattr(session.config, "workerinput"):
+        _server(session.config).stop()
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """URI of the owner of a fresh, migrated, empty database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres.uri("postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
+        )
+        yield postgres.uri(name)
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def task_uri(database: str) -> str:
+    """URI of `database` for the role that tasks run as: it reads `erp` and works in `crm`."""
+    return database.replace("postgres@", f"{TASK_ROLE}@")
+
+
+@pytest.fixture
+def connection(task_uri: str) -> Iterator[psycopg.Connection]:
+    """A connection as ErpHook makes it: the task role, autocommit, values bound by the client."""
+    with psycopg.connect(task_uri, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        yield connection
+
+
+@pytest.fixture
+def owner(database: str) -> Iterator[psycopg.Connection]:
+    """A connection of the owner, for what a test sets up and looks at."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        yield connection
