@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,24 +24,37 @@ os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "False")
 _TEMPLATE = f"{ROTINA_DATABASE}_template"
 
 
-def _shared_folder(config: pytest.Config) -> Path:
-    """A folder of this test run that all its workers share."""
-    base = Path(config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
-    return base.parent if hasattr(config, "workerinput") else base
+#: Folder of the server of this test run, which its workers inherit. Not one of pytest's own folders: they
+#: are closed to the system user that PostgreSQL runs as when the tests run as root.
+_SERVER_FOLDER = "ROTINA_TEST_SERVER"
 
 
-def _server(config: pytest.Config) -> EmbeddedPostgres:
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the folder of the server, once for all workers."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_SERVER_FOLDER] = tempfile.mkdtemp(prefix="rotina-tests-")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the server when the last worker is done."""
+    if not hasattr(session.config, "workerinput"):
+        _server().stop()
+        shutil.rmtree(os.environ[_SERVER_FOLDER])
+
+
+def _server() -> EmbeddedPostgres:
     return EmbeddedPostgres(
-        _shared_folder(config) / "server",
+        Path(os.environ[_SERVER_FOLDER]),
         settings={"fsync": "off", "shared_buffers": "256MB", "max_wal_size": "1GB"},
     )
 
 
 @pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> EmbeddedPostgres:
+def postgres() -> EmbeddedPostgres:
     """The PostgreSQL server of this test run, with the migrated template database."""
-    server = _server(request.config)
-    with fasteners.InterProcessLock(_shared_folder(request.config) / "server.lock"):
+    server = _server()
+    with fasteners.InterProcessLock(Path(os.environ[_SERVER_FOLDER]) / "lock"):
         server.start()
         with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
             found = connection.execute("select from pg_database where datname = %s", [_TEMPLATE]).fetchone()
@@ -47,13 +62,6 @@ def postgres(request: pytest.FixtureRequest) -> EmbeddedPostgres:
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(_TEMPLATE)))
                 upgrade(server.uri(_TEMPLATE))
     return server
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Stop the server when the last worker is done."""
-    if not hasattr(session.config, "workerinput"):
-        _server(session.config).stop()
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
 
 def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:
     return connection.execute(
-        "select record_kind, record_id, outcome, reason, detail from crm.run_item where run_id = %s order by 1, 2",
+        "select record_kind, record_id, outcome, reason, detail from crm.run_item "
+        "where run_id = %s order by 1, 2",
         [run.id],
     ).fetchall()
 
@@ -96,7 +97,7 @@ def test_the_same_day_twice_writes_nothing_the_second_time(erp: Erp, connection:
     assert rows_written(connection) == before
 
 
-def test_an_incremental_run_looks_only_at_what_changed(erp: Erp, connection: psycopg.Connection) -> None:
+def test_an_incremental_run_looks_only_at_changes(erp: Erp, connection: psycopg.Connection) -> None:
     for customer in range(1, 21):
         erp.add_client(customer)
         erp.add_invoice(customer, "2026-11-01")
@@ -104,7 +105,7 @@ def test_an_incremental_run_looks_only_at_what_changed(erp: Erp, connection: psy
     erp.tick()
     erp.add_invoice(7, "2026-11-19")
     _, outcome = refresh(connection)
-    # the account of the newest earlier change lies within the delay that an ERP is allowed, so it is looked at
+    # the account of the newest earlier change is looked at too: it lies within the delay of the ERP
     assert counts(outcome) == (2, 1, 1, 0, 0)
     assert erp.stored(DAY) == erp.expected(DAY)
 
@@ -476,8 +477,9 @@ class RefreshMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.owner.execute(
-            "truncate erp.customer, erp.invoice, erp.quote, crm.account, crm.audience, crm.audience_account, "
-            "crm.account_supplementary, crm.account_data_due, crm.account_data_problem, crm.account_data_state, "
+            "truncate erp.customer, erp.invoice, erp.quote, crm.account, crm.audience, "
+            "crm.audience_account, crm.account_supplementary, crm.account_data_due, "
+            "crm.account_data_problem, crm.account_data_state, "
             "crm.integration, crm.run, crm.run_step, crm.run_item restart identity"
         )
         self.erp = Erp(self.owner)

@@ -7,7 +7,7 @@ from email.message import EmailMessage
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 
-from rotina.errors import MaybeSentError, NotSentError
+from rotina.errors import MaybeSentError, NotSentError, SettingError
 
 #: Answers by which the server says that it did not take the message.
 _REFUSALS = (
@@ -25,7 +25,10 @@ class MailHook(SmtpHook):
     def send(self, message: EmailMessage) -> dict[str, str]:
         """Send a message to its recipients; returns the refused ones with the server's answer.
 
+        A message without a sender gets the `from_email` of the connection.
+
         Raises:
+            SettingError: the connection names no sender.
             NotSentError: the server could not be reached or refused the message; trying again is safe.
             MaybeSentError: the connection broke after the message was handed over.
         """
@@ -33,10 +36,14 @@ class MailHook(SmtpHook):
             self.get_conn()
         except (OSError, smtplib.SMTPException, RuntimeError) as error:
             raise NotSentError(f"mail server {self.smtp_conn_id}: {error}") from error
+        if "From" not in message:
+            if not self.from_email:
+                raise SettingError(f"connection {self.smtp_conn_id}, extra from_email", None, "is missing")
+            message["From"] = self.from_email
         client = self._smtp_client
         assert isinstance(client, smtplib.SMTP)
         try:
-            refused = client.send_message(message, from_addr=str(self.from_email))
+            refused = client.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:
             answers = ", ".join(f"{who}: {_answer(answer)}" for who, answer in error.recipients.items())
             raise NotSentError(f"mail server refused every recipient: {answers}") from error

@@ -14,7 +14,7 @@ import jinja2
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from rotina.errors import MaybeSentError, NotSentError
+from rotina.errors import MaybeSentError, NotSentError, SettingError
 from rotina.runs.record import Run
 from rotina.sql import statement
 
@@ -114,6 +114,7 @@ def send_summary(
 
     Raises:
         NotSentError: the mail server did not take it, or refused some of the recipients.
+        SettingError: the mail connection is wrong.
         MaybeSentError: it may have been sent, now or by a task that was killed while sending.
     """
     recipients = recipients_of(connection, run)
@@ -131,7 +132,7 @@ def send_summary(
         return _finish(connection, run, "no_recipient", "nobody is set to receive it")
     try:
         refused = send(compose_summary(connection, run, recipients, zone, run_url))
-    except NotSentError as error:
+    except (NotSentError, SettingError) as error:
         _finish(connection, run, "failed", str(error))
         raise
     except MaybeSentError as error:

@@ -152,6 +152,8 @@ def _send(connection: psycopg.Connection, run: Run, entry: Entry) -> str:
         summary = send_summary(connection, run, entry.zone, run_url, MailHook().send)
     except NotSentError as error:
         raise NotSentError(f"{stands} was not delivered: {error}") from error
+    except SettingError as error:
+        raise AirflowFailException(f"{stands} was not sent: {error}") from error
     except MaybeSentError as error:
         raise AirflowFailException(f"{stands} may not have reached everybody: {error}") from error
     if summary == "no_recipient":

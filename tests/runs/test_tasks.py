@@ -1,0 +1,228 @@
+"""The tasks around the work, with a real database, a real mail server and the context that Airflow gives."""
+
+from __future__ import annotations
+
+import datetime as dt
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from rotina.errors import NotSentError, RotinaError, SettingError
+from rotina.local.mailbox import Mailbox
+from rotina.runs import agenda, record, tasks
+from rotina.runs.record import Outcome, Run
+from tests.runs.conftest import smtp_connection
+
+ROUTINE = "account_data_refresh"
+
+pytestmark = pytest.mark.usefixtures("airflow_connections")
+
+
+def context(task_id: str = "begin", run_id: str = "manual__1", **changes: Any) -> dict[str, Any]:
+    """What Airflow hands to a task of a manual run for 20 November 2026."""
+    dag_run: dict[str, Any] = {
+        "run_id": run_id,
+        "run_type": "manual",
+        "logical_date": None,
+        "run_after": dt.datetime(2026, 11, 20, 15, tzinfo=dt.UTC),
+        "partition_key": None,
+        "triggering_user_name": "ana",
+    }
+    params = {"business_date": "2026-11-20", **changes.pop("params", {})}
+    return {
+        "dag": SimpleNamespace(dag_id=ROUTINE),
+        "task": SimpleNamespace(task_id=task_id),
+        "dag_run": SimpleNamespace(**{**dag_run, **changes}),
+        "params": params,
+    }
+
+
+def accept(connection: psycopg.Connection, params: dict[str, Any]) -> None:
+    """A check that finds nothing wrong."""
+
+
+def work(connection: psycopg.Connection, run: Run) -> Outcome:
+    connection.execute("insert into crm.account (kind, name) values ('person', 'Ana')")
+    return Outcome(1, 1, 0, 0, 0, {"mode": "test"})
+
+
+def attempts(owner: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return owner.execute(
+        "select attempt, status, selected, changed, failed, message, summary_status from crm.run order by id"
+    ).fetchall()
+
+
+def accounts(owner: psycopg.Connection) -> int:
+    (number,) = owner.execute("select count(*) from crm.account").fetchone() or (0,)
+    return int(number)
+
+
+@pytest.fixture(autouse=True)
+def _somebody_gets_the_summaries(owner: psycopg.Connection) -> None:
+    owner.execute("insert into crm.routine_recipient values ('*', 'operacao@example.com')")
+
+
+def test_begin_step_report(owner: psycopg.Connection, mailbox: Mailbox) -> None:
+    begun = tasks.begin(context(), accept)
+    assert begun["business_date"] == "2026-11-20"
+    assert tasks.step(context("work"), work)["changed"] == 1
+    assert tasks.report(context("report"), ["work"]) == {"status": "succeeded", "summary": "sent"}
+    assert attempts(owner) == [(1, "succeeded", 1, 1, 0, None, "sent")]
+    assert len(mailbox) == 1
+
+
+def test_a_committed_step_is_not_done_again_by_a_retry(owner: psycopg.Connection) -> None:
+    tasks.begin(context(), accept)
+    assert tasks.step(context("work"), work) == tasks.step(context("work"), work)
+    assert accounts(owner) == 1
+
+
+def test_a_cleared_step_of_a_closed_run_works_anew_under_a_new_attempt(
+    owner: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    tasks.begin(context(), accept)
+    for _ in range(2):
+        tasks.step(context("work"), work)
+        tasks.report(context("report"), ["work"])
+    assert accounts(owner) == 2
+    assert [row[:4] for row in attempts(owner)] == [(1, "succeeded", 1, 1), (2, "succeeded", 1, 1)]
+    assert len(mailbox) == 2
+
+
+def test_a_failing_step_changes_nothing_and_the_run_says_why(
+    owner: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    def broken(connection: psycopg.Connection, run: Run) -> Outcome:
+        work(connection, run)
+        connection.execute("select 1/0")
+        raise AssertionError
+
+    tasks.begin(context(), accept)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        tasks.step(context("work"), broken)
+    assert accounts(owner) == 0
+    with pytest.raises(AirflowFailException, match="division by zero"):
+        tasks.report(context("report"), ["work"])
+    assert attempts(owner) == [(1, "failed", 0, 0, 0, "division by zero", "sent")]
+    assert len(mailbox) == 1
+
+
+def test_a_step_that_works_at_the_second_try_leaves_no_reason(owner: psycopg.Connection) -> None:
+    def broken(connection: psycopg.Connection, run: Run) -> Outcome:
+        raise RotinaError("not yet")
+
+    tasks.begin(context(), accept)
+    with pytest.raises(RotinaError):
+        tasks.step(context("work"), broken)
+    tasks.step(context("work"), work)
+    tasks.report(context("report"), ["work"])
+    assert attempts(owner) == [(1, "succeeded", 1, 1, 0, None, "sent")]
+
+
+def test_a_step_that_never_ended_makes_a_failed_run(owner: psycopg.Connection) -> None:
+    tasks.begin(context(), accept)
+    with pytest.raises(AirflowFailException, match="o passo work não terminou"):
+        tasks.report(context("report"), ["work"])
+    assert attempts(owner)[0][1] == "failed"
+
+
+def test_a_run_in_which_every_record_failed_is_a_failed_run(
+    owner: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), lambda connection, run: Outcome(3, 0, 0, 0, 3))
+    with pytest.raises(AirflowFailException, match="todos os registros selecionados falharam"):
+        tasks.report(context("report"), ["work"])
+    assert attempts(owner)[0][1] == "failed"
+    assert len(mailbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"params": {"business_date": "20/11/2026"}}, "business_date = '20/11/2026': is not a date"),
+        ({"params": {"business_date": "2126-11-20"}}, "business_date = '2126-11-20': lies in the future"),
+        ({"run_type": "backfill", "partition_key": "2026-11-20"}, "leave the param empty"),
+    ],
+)
+def test_a_wrong_date_is_refused_recorded_and_reported(
+    owner: psycopg.Connection, mailbox: Mailbox, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AirflowFailException, match="Nothing was changed") as error:
+        tasks.begin(context(**changes), accept)
+    assert message in str(error.value)
+    with pytest.raises(AirflowFailException):
+        tasks.report(context("report", **changes), ["work"])
+    ((_, status, *_, reason, summary),) = attempts(owner)
+    assert (status, summary) == ("failed", "sent")
+    assert message in reason
+    assert len(mailbox) == 1
+
+
+def test_a_wrong_setting_of_the_routine_is_refused(owner: psycopg.Connection) -> None:
+    def refuse(connection: psycopg.Connection, params: dict[str, Any]) -> None:
+        raise SettingError("audience", "VIP", "there is no audience of that name")
+
+    with pytest.raises(AirflowFailException, match="audience = 'VIP'"):
+        tasks.begin(context(), refuse)
+    assert attempts(owner)[0][5] == "audience = 'VIP': there is no audience of that name"
+
+
+@pytest.mark.parametrize(
+    ("run_type", "skipped"), [("scheduled", True), ("backfill", True), ("manual", False)]
+)
+def test_a_holiday_is_skipped_where_the_agenda_says_so_unless_asked_for_by_hand(
+    owner: psycopg.Connection,
+    mailbox: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+    run_type: str,
+    skipped: bool,
+) -> None:
+    entry = agenda.load_agenda().entry(ROUTINE).model_copy(update={"holidays": "skip"})
+    monkeypatch.setattr(tasks, "load_agenda", lambda: agenda.Agenda(programs=(entry,)))
+    asked = context(run_type=run_type, partition_key="2026-09-07", params={"business_date": None})
+    if not skipped:
+        assert tasks.begin(asked, accept)["business_date"] == "2026-09-07"
+        return
+    with pytest.raises(AirflowSkipException, match="Independência do Brasil"):
+        tasks.begin(asked, accept)
+    assert tasks.report(asked, ["work"]) == {"status": "skipped", "summary": "none"}
+    assert attempts(owner)[0][1] == "skipped"
+    assert len(mailbox) == 0
+
+
+def test_mail_that_cannot_be_delivered_fails_visibly_and_the_work_stands(
+    owner: psycopg.Connection, mailbox: Mailbox, smtp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), work)
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(1))
+    with pytest.raises(NotSentError, match="stands"):
+        tasks.report(context("report"), ["work"])
+    assert accounts(owner) == 1
+    assert [(row[1], row[6]) for row in attempts(owner)] == [("succeeded", "failed")]
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(smtp_port))
+    assert tasks.report(context("report"), ["work"])["summary"] == "sent"
+    assert len(mailbox) == 1
+
+
+def test_a_task_without_a_run_record_says_what_to_do() -> None:
+    with pytest.raises(AirflowFailException, match="clear begin"):
+        tasks.step(context("work"), work)
+
+
+def test_a_busy_routine_is_named_and_nothing_is_changed(
+    owner: psycopg.Connection, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record.routine_lock.__wrapped__, "__defaults__", (1,))  # type: ignore[attr-defined]
+    tasks.begin(context(), accept)
+    with (
+        record.routine_lock(connection, ROUTINE),
+        pytest.raises(RotinaError, match="another run of account_data_refresh is still at work"),
+    ):
+        tasks.step(context("work"), work)
+    assert accounts(owner) == 0
+    assert "still at work" in attempts(owner)[0][5]
