@@ -1,0 +1,49 @@
+"""`python -m benchmarks [NAME …]`: run the benchmarks, print the figures, write results.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import account_data_refresh, erp_hook  # noqa: F401 - they register themselves
+from benchmarks.harness import BENCHMARKS, Result, Sizes
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+def main() -> int:
+    """Run what was asked for; returns 1 when a goal does not hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "name", nargs="*", choices=[[], *BENCHMARKS], help=f"of {', '.join(BENCHMARKS)}; default: all"
+    )
+    parser.add_argument("--accounts", type=int, default=Sizes.accounts)
+    parser.add_argument("--invoices", type=int, default=Sizes.invoices)
+    arguments = parser.parse_args()
+    sizes = Sizes(arguments.accounts, arguments.invoices)
+
+    results: list[Result] = []
+    for name in arguments.name or BENCHMARKS:
+        print(f"{name}:", flush=True)
+        results += BENCHMARKS[name](sizes)
+
+    kept = [row for row in _kept() if row["name"] not in {result.name for result in results}]
+    rows = sorted(kept + [result.as_row() for result in results], key=lambda row: str(row["name"]))
+    RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print()
+    for result in results:
+        print(
+            f"{'holds' if result.holds else 'FAILS':<6}{result.name:<38}{result.value:>10.3f} {result.unit:<2}"
+            f"{result.ratio:>8.3f} × {result.baseline_name} ({result.baseline:.3f}), goal {result.goal}"
+        )
+    return 0 if all(result.holds for result in results) else 1
+
+
+def _kept() -> list[dict[str, object]]:
+    """Rows of benchmarks that did not run this time."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
+
+
+sys.exit(main())

@@ -1,0 +1,133 @@
+"""Benchmarks of account_data_refresh (crm338)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.harness import Result, Sizes, benchmark, database, timed
+from rotina.accounts.account_data_refresh import refresh_accounts
+from rotina.runs import record
+from rotina.runs.record import Outcome, RunRequest
+from rotina.sql import statement
+
+BUSINESS_DATE = dt.date(2026, 11, 20)
+ROUNDS = 3
+
+_BARE = Path(__file__).parent / "sql"
+_numbers = itertools.count(1)
+
+_MEMORY = """
+import resource, sys, psycopg
+from rotina.runs import tasks  # what a task imports: Airflow and the hooks
+from benchmarks.account_data_refresh import refresh
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with psycopg.connect(sys.argv[1], autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+    refresh(connection, full=True)
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def refresh(connection: psycopg.Connection, **params: object) -> Outcome:
+    """One run of the routine: its record, its lock, its transaction."""
+    request = RunRequest(
+        "account_data_refresh", "crm338", f"bench_{next(_numbers)}", "manual", BUSINESS_DATE, None, params
+    )
+    run = record.open_run(connection, request)
+    with record.routine_lock(connection, run.routine):
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with connection.transaction():
+            outcome = refresh_accounts(connection, run)
+            record.record_step(connection, run.id, "refresh", outcome)
+    record.close_run(connection, run.id, "succeeded")
+    return outcome
+
+
+def bare_aggregates(connection: psycopg.Connection) -> None:
+    """The baseline: the aggregate SQL with its best plan, written straight into tables."""
+    connection.isolation_level = None
+    connection.execute("drop table if exists crm.bare_purchase, crm.bare_quote")
+    with connection.transaction():
+        connection.execute(statement("account_data_refresh/tune_session"))
+        connection.execute(statement("account_data_refresh/prefer_scan"))
+        for name in ("bare_purchases", "bare_quotes"):
+            text = (_BARE / f"{name}.sql").read_text(encoding="utf-8")
+            connection.execute(text, {"business_date": BUSINESS_DATE})  # type: ignore[call-overload]
+
+
+def change_invoices(connection: psycopg.Connection, round_number: int) -> int:
+    """Change 0.1 % of the invoices, spread over all customers, as a day of work would; returns how many."""
+    connection.isolation_level = None
+    changed = connection.execute(
+        "update erp.invoice set value = value + 1, updated_at = clock_timestamp() "
+        "where invoice_id %% 1000 = %s and value is not null",
+        [round_number],
+    ).rowcount
+    connection.execute("vacuum analyze erp.invoice")
+    return changed
+
+
+@benchmark
+def account_data_refresh(sizes: Sizes) -> list[Result]:
+    """Full rebuild, first fill and a daily incremental run, against the bare aggregate SQL."""
+    from rotina import demo  # not at the top: the process whose memory is measured does without it
+
+    bare, rebuild, incremental = [], [], []
+    with database() as uri:
+        with timed(f"load {sizes.accounts:,} accounts and {sizes.invoices:,} invoices") as load:
+            demo.load(
+                uri, accounts=sizes.accounts, invoices=sizes.invoices, seed=1, business_date=BUSINESS_DATE
+            )
+        with psycopg.connect(uri, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+            connection.execute("vacuum analyze")
+            with timed("first fill") as first:
+                refresh(connection)
+            connection.execute("vacuum analyze")
+            for number in range(ROUNDS):
+                with timed("bare aggregates") as seconds:
+                    bare_aggregates(connection)
+                bare += seconds
+                with timed("full rebuild") as seconds:
+                    outcome = refresh(connection, full=True)
+                rebuild += seconds
+                changed = change_invoices(connection, number)
+                with timed(f"incremental, {changed:,} invoices changed") as seconds:
+                    outcome = refresh(connection)
+                incremental += seconds
+                print(f"    {outcome}")
+        memory = subprocess.run(
+            [sys.executable, "-c", _MEMORY, uri], check=True, capture_output=True, text=True
+        )
+    before, after = (int(kilobytes) / 1024 for kilobytes in memory.stdout.split())
+    print(f"    memory: {before:.0f} MB before the refresh, {after:.0f} MB after")
+    baseline, full = statistics.median(bare), statistics.median(rebuild)
+    return [
+        Result(
+            "account_data_refresh.full_rebuild", full, "s", "bare aggregates into tables", baseline, "<= 1.15"
+        ),
+        Result(
+            "account_data_refresh.first_fill",
+            first[0],
+            "s",
+            "bare aggregates into tables",
+            baseline,
+            "<= 1.5",
+        ),
+        Result(
+            "account_data_refresh.incremental",
+            statistics.median(incremental),
+            "s",
+            "full rebuild",
+            full,
+            "<= 0.03",
+        ),
+        Result("account_data_refresh.memory_growth", after - before, "MB", "memory before", before, "<= 0.1"),
+        Result("account_data_refresh.memory", after, "MB", "limit in MB", 200, "<= 1"),
+        Result("demo.load", load[0], "s", "limit in s", 120, "<= 1"),
+    ]

@@ -1,0 +1,14 @@
+-- The aggregates of the nine fields as one would write them by hand, straight into a table. Parameter: business_date.
+create table crm.bare_purchase as
+select
+    customer_id,
+    max(issued_on) as last_purchase_date,
+    min(issued_on) as first_purchase_date,
+    (array_agg(value order by issued_on, invoice_id))[count(*)] as last_purchase_value,
+    (array_agg(value order by issued_on, invoice_id))[1] as first_purchase_value,
+    sum(value) as accumulated_value,
+    count(*) as purchase_count,
+    (array_agg(code order by issued_on, invoice_id))[count(*)] as last_invoice_code
+from erp.invoice
+where cancelled_at is null and issued_on <= %(business_date)s
+group by customer_id

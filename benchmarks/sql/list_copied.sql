@@ -1,0 +1,2 @@
+-- All rows of the copied table. No parameters.
+select * from crm.copied
