@@ -30,12 +30,13 @@ def main() -> int:
         results += BENCHMARKS[name](sizes)
 
     kept = [row for row in _kept() if row["name"] not in {result.name for result in results}]
-    rows = sorted(kept + [result.as_row() for result in results], key=lambda row: str(row["name"]))
+    rows = sorted([*kept, *(result.as_row() for result in results)], key=lambda row: str(row["name"]))
     RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     print()
     for result in results:
         print(
-            f"{'holds' if result.holds else 'FAILS':<6}{result.name:<38}{result.value:>10.3f} {result.unit:<2}"
+            f"{'holds' if result.holds else 'FAILS':<6} {result.name:<38} "
+            f"{result.value:>10.3f} {result.unit:<2} "
             f"{result.ratio:>8.3f} × {result.baseline_name} ({result.baseline:.3f}), goal {result.goal}"
         )
     return 0 if all(result.holds for result in results) else 1

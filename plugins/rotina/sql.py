@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 SQL_FOLDER = Path(__file__).parents[2] / "include" / "sql"
 
@@ -16,4 +16,4 @@ def statement(name: str) -> LiteralString:
     Raises:
         FileNotFoundError: there is no such statement.
     """
-    return cast("LiteralString", (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
+    return (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")

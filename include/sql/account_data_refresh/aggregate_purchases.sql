@@ -1,6 +1,5 @@
--- Per customer: what its invoices up to the business date add up to. Cancelled ones do not count. `invalid`: some
--- invoice has no value or a negative one. Parameters: all_customers, newer_than,
--- business_date.
+-- Per customer: what its invoices up to the business date add up to. Cancelled ones do not count. `invalid`:
+-- some invoice has no value or a negative one. Parameters: all_customers, newer_than, business_date.
 create temp table purchase on commit drop as
 select
     customer_id,

@@ -1,5 +1,5 @@
--- What this run finds about each selected account, before anything is written. Parameters: newer_than, the date
--- through which all accounts are refreshed when it is later than the business date; business_date.
+-- What this run finds about each selected account, before anything is written. Parameters: newer_than, the
+-- date through which all accounts are refreshed when it is later than the business date; business_date.
 create temp table compared on commit drop as
 select
     s.account_id,
@@ -9,7 +9,7 @@ select
         when %(newer_than)s::date is not null or old.as_of_on > %(business_date)s then 'newer_data'
         when bad.customer_id is not null and known.record_id is not null then 'known_problem'
         when bad.customer_id is not null then 'invalid_invoice'
-        when
+        when (
             old.last_purchase_date is not distinct from p.last_purchase_date
             and old.first_purchase_date is not distinct from p.first_purchase_date
             and old.last_purchase_value is not distinct from p.last_purchase_value
@@ -18,7 +18,7 @@ select
             and coalesce(old.purchase_count, 0) = coalesce(p.purchase_count, 0)
             and old.last_invoice_code is not distinct from p.last_invoice_code
             and old.last_quote_date is not distinct from q.last_quote_date
-            then 'unchanged'
+        ) then 'unchanged'
         else 'changed'
     end as finding
 from selection as s

@@ -1,12 +1,16 @@
--- Customers with invoices that cannot be counted: without a value, with a negative one, or without a date; with
--- the first such invoice. Parameter: business_date.
+-- Customers with invoices that cannot be counted: without a value, with a negative one, or without a date;
+-- with the first such invoice. Parameter: business_date.
 create temp table invalid_invoice on commit drop as
 select
     customer_id,
     count(*) as invoices,
     (array_agg(code order by invoice_id))[1] as code,
     (array_agg(
-        case when issued_on is null then 'sem data' when value is null then 'sem valor' else 'valor negativo' end
+        case
+            when issued_on is null then 'sem data'
+            when value is null then 'sem valor'
+            else 'valor negativo'
+        end
         order by invoice_id
     ))[1] as problem
 from erp.invoice

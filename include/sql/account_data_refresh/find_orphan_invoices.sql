@@ -1,5 +1,5 @@
--- Invoices that belong to no customer of the ERP: none is given, or it does not exist. `known` ones were reported
--- by an earlier run. Only a run over all accounts, with no newer one before it, looks for them.
+-- Invoices that belong to no customer of the ERP: none is given, or it does not exist. `known` ones were
+-- reported by an earlier run. Only a run over all accounts, with no newer one before it, looks for them.
 -- Parameters: everything, business_date, newer_than, audience_id.
 create temp table orphan_invoice on commit drop as
 with customer_to_check as (
@@ -10,7 +10,9 @@ with customer_to_check as (
 
 unknown_customer as (
     select k.customer_id from customer_to_check as k
-    where k.customer_id is not null and not exists (select from erp.customer as c where c.customer_id = k.customer_id)
+    where
+        k.customer_id is not null
+        and not exists (select from erp.customer as c where c.customer_id = k.customer_id)
 ),
 
 orphan as (
@@ -24,7 +26,9 @@ orphan as (
     union
     select i.invoice_id, i.code, i.customer_id from erp.invoice as i
     where
-        i.invoice_id = any(array(select record_id from crm.account_data_problem where record_kind = 'invoice'))
+        i.invoice_id = any(array(
+            select record_id from crm.account_data_problem where record_kind = 'invoice'
+        ))
         and i.cancelled_at is null and i.issued_on <= %(business_date)s
         and not exists (select from erp.customer as c where c.customer_id = i.customer_id)
 )

@@ -1,5 +1,5 @@
--- How far the refresh of all accounts has come, and how far the ERP has; an instant in the future (a wrong clock
--- in the ERP) is not believed. No parameters.
+-- How far the refresh of all accounts has come, and how far the ERP has; an instant in the future (a wrong
+-- clock in the ERP) is not believed. No parameters.
 select
     state.refreshed_through_on,
     state.invoices_seen_through,

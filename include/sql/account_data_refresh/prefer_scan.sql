@@ -1,4 +1,5 @@
--- Read whole tables and sort in parallel: an index walk over all invoices is several times slower. No parameters.
+-- Read whole tables and sort in parallel: an index walk over all invoices is several times slower.
+-- No parameters.
 set local enable_indexscan = off;
 set local enable_indexonlyscan = off;
 set local enable_bitmapscan = off;

@@ -25,5 +25,6 @@ select
     o.invoice_id::text,
     case when o.known then 'skipped' else 'failed' end,
     case when o.known then 'known_problem' else 'invoice_without_customer' end,
-    'nota ' || o.code || case when o.customer_id is null then '' else ': cliente ' || o.customer_id || ' não existe' end
+    'nota ' || o.code
+    || case when o.customer_id is null then '' else ': cliente ' || o.customer_id || ' não existe' end
 from orphan_invoice as o

@@ -1,5 +1,5 @@
--- The due accounts that were looked at are done; those left alone because their data are newer must be looked at
--- again, since the ERP's changes will count as seen. No parameters.
+-- The due accounts that were looked at are done; those left alone because their data are newer must be looked
+-- at again, since the ERP's changes will count as seen. No parameters.
 with looked_at as (
     delete from crm.account_data_due
     where account_id in (select account_id from compared where finding <> 'newer_data')

@@ -1,7 +1,7 @@
 -- Columns of a schema that the current role may read: table, column. Parameter: schema.
 select c.relname, a.attname
 from pg_class as c
-inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+inner join pg_attribute as a on c.oid = a.attrelid and a.attnum > 0 and not a.attisdropped
 where
     c.relnamespace = to_regnamespace(%(schema)s)
     and c.relkind in ('r', 'v', 'm', 'f', 'p')

@@ -3,4 +3,4 @@ select outcome, reason, record_kind, count(*) as records
 from crm.run_item
 where run_id = %(run_id)s
 group by outcome, reason, record_kind
-order by outcome, records desc, reason
+order by outcome asc, records desc, reason asc

@@ -1,4 +1,5 @@
--- Write down that a step is done and add its counts to the run. Parameters: run_id, step, the fields of Outcome.
+-- Write down that a step is done and add its counts to the run.
+-- Parameters: run_id, step, the fields of Outcome.
 with step as (
     insert into crm.run_step (run_id, step) values (%(run_id)s, %(step)s) returning run_id
 )

@@ -2,8 +2,8 @@
 
 The refresh is incremental. It looks at the accounts whose invoices or quotes changed in the ERP since the
 last one, or have come of age (dated after the last business date, up to this one); at those newly linked to
-the ERP; and at those that had a problem. A full rebuild looks at all of them and gives the same result. Either
-is one transaction over one snapshot of the ERP. See docs/adr/0005-incremental-refresh.md.
+the ERP; and at those that had a problem. A full rebuild looks at all and gives the same result. Either is one
+transaction over one snapshot of the ERP. See docs/adr/0005-incremental-refresh.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,278 @@
+"""The demonstration data: the same every time, in the promised proportions, dates that agree."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+from stdnum.br import cnpj, cpf
+
+from rotina import demo
+from rotina.demo.generate import MOST_ACCOUNTS, Plan, _documents, generate
+from rotina.errors import SettingError
+
+BUSINESS_DATE = dt.date(2026, 11, 20)
+TABLES = {
+    "crm": ["account", "account_data_due", "app_user", "audience", "audience_account", "integration",
+            "routine_recipient"],
+    "erp": ["contract", "customer", "invoice", "quote", "sales_order", "sales_order_item"],
+}  # fmt: skip
+#: What must not be found, as the end of a `select count(*) from`.
+NEVER = {
+    "issued outside of the six years": """
+        erp.invoice where issued_on not between date '2026-11-20' - 6 * 365 and date '2026-11-20'
+    """,
+    "not changed at issue or when cancelled": """
+        erp.invoice
+        where updated_at <> cancelled_at or (cancelled_at is null and updated_at::date <> issued_on)
+    """,
+    "cancelled before issue": "erp.invoice where cancelled_at::date < issued_on",
+    "bought before registered": """
+        erp.invoice join erp.customer using (customer_id) where issued_on < created_at::date
+    """,
+    "changed before registered": "crm.account where updated_at < created_at",
+    "ended without an end": "erp.contract where (status = 'ended') <> (ends_on is not null)",
+    "ended before the start": "erp.contract where ends_on < starts_on",
+    "order that does not add up": """
+        erp.sales_order as o
+        where items_value is distinct from
+            (select sum(quantity * unit_value) from erp.sales_order_item as i where i.order_id = o.order_id)
+    """,
+}
+
+
+def load(database: str, **changes: Any) -> demo.DemoCounts:
+    arguments: dict[str, Any] = {"accounts": 300, "seed": 7, "business_date": BUSINESS_DATE}
+    return demo.load(database, **(arguments | changes))
+
+
+def one(owner: psycopg.Connection[Any], query: str, *parameters: object) -> Any:
+    row = owner.execute(query, parameters).fetchone()  # type: ignore[call-overload]
+    assert row is not None
+    return row[0] if len(row) == 1 else row
+
+
+def contents(owner: psycopg.Connection[Any]) -> dict[str, str]:
+    """A hash of every table."""
+    query = "select coalesce(md5(string_agg(md5(t::text), '' order by t::text)), '') from {} as t"
+    return {
+        f"{schema}.{table}": owner.execute(sql.SQL(query).format(sql.Identifier(schema, table))).fetchall()[
+            0
+        ][0]
+        for schema, tables in TABLES.items()
+        for table in tables
+    }
+
+
+def test_the_same_arguments_make_the_same_tables(database: str, owner: psycopg.Connection[Any]) -> None:
+    hashes = []
+    for seed in (7, 7, 8):
+        for schema, tables in TABLES.items():
+            for table in tables:
+                owner.execute(sql.SQL("truncate {} cascade").format(sql.Identifier(schema, table)))
+        owner.execute("alter table crm.audience alter column id restart")
+        load(database, seed=seed)
+        hashes.append(contents(owner))
+    assert hashes[0] == hashes[1]
+    assert all(hashes[0][table] != hashes[2][table] for table in ("crm.account", "erp.invoice", "erp.quote"))
+
+
+def test_counts_are_what_the_tables_hold(database: str, owner: psycopg.Connection[Any]) -> None:
+    counts = load(database, invoices=1234)
+    assert counts.accounts == 300
+    assert counts.invoices == 1234 + 3
+    for table, count in {
+        "crm.account": counts.accounts,
+        "erp.customer": counts.customers,
+        "erp.invoice": counts.invoices,
+        "erp.quote": counts.quotes,
+        "erp.contract": counts.contracts,
+        "erp.sales_order": counts.orders,
+        "erp.sales_order_item": counts.order_items,
+    }.items():
+        assert one(owner, f"select count(*) from {table}") == count > 0
+
+
+def test_proportions(database: str, owner: psycopg.Connection[Any]) -> None:
+    counts = load(database, accounts=5000)
+    linked = "crm.account full join erp.customer on erp_customer_id = customer_id"
+    assert one(owner, f"select count(*) from {linked} where customer_id is null") == 100  # 2 % of 5000
+    assert one(owner, f"select count(*) from {linked} where id is null") == 49  # 1 % of 4949
+    assert counts.customers == 4949
+    share = "select avg(({})::int)::float from {}"
+    for condition, table, expected in (
+        ("kind = 'company'", "crm.account", 0.15),
+        ("email is null", "crm.account", 0.08),
+        ("not active", "crm.account", 0.03),
+        ("cancelled_at is not null", "erp.invoice", 0.02),
+        ("status = 'ended'", "erp.contract", 0.1),
+    ):
+        found = one(owner, share.format(condition, table))
+        assert found == pytest.approx(expected, rel=0.3), condition
+    assert counts.invoices - 3 == 10 * counts.customers
+    per_customer = owner.execute(
+        "select count(invoice_id) from erp.customer left join erp.invoice using (customer_id)"
+        " group by customer_id"
+    )
+    purchases = sorted(count for (count,) in per_customer)
+    assert purchases[0] == 0
+    assert sum(purchases[-len(purchases) // 10 :]) > 0.3 * counts.invoices  # a tenth buys a third, at least
+
+
+@pytest.mark.parametrize("accounts", [10, 11, 300])
+@pytest.mark.parametrize("business_date", [BUSINESS_DATE, dt.date(2028, 2, 29), dt.date(2027, 2, 28)])
+def test_every_size_has_something_to_show(
+    database: str, owner: psycopg.Connection[Any], accounts: int, business_date: dt.date
+) -> None:
+    load(database, accounts=accounts, business_date=business_date)
+    birthdays = """
+        select count(*) from crm.account
+        where kind = 'person' and active and email is not null and erp_customer_id is not null
+            and to_char(birth_on, 'MM-DD') = %s
+    """
+    assert one(owner, birthdays, "02-29") >= 1
+    assert one(owner, birthdays, business_date.strftime("%m-%d")) >= 3
+    assert one(owner, "select count(*) from erp.invoice where issued_on = %s", business_date) >= 3 + 3
+    assert one(owner, "select count(*) from erp.quote where quoted_on = %s", business_date) >= 3
+    assert one(owner, "select count(*) from erp.sales_order where ordered_on = %s", business_date) >= 3
+    assert one(owner, "select count(*) from crm.audience_account join crm.account on account_id = id") >= 1
+
+
+def test_documents_and_contacts_are_valid(database: str, owner: psycopg.Connection[Any]) -> None:
+    load(database, accounts=2000)
+    rows = owner.execute("select kind, name, document, email, phone, birth_on from crm.account").fetchall()
+    documents = [row[2] for row in rows]
+    e_mails = [row[3] for row in rows if row[3]]
+    assert len(set(documents)) == len(documents) == 2000
+    assert len(set(e_mails)) == len(e_mails)
+    for kind, name, document, e_mail, phone, birth_on in rows:
+        assert (cpf if kind == "person" else cnpj).validate(document) == document
+        assert (birth_on is not None) == (kind == "person")
+        assert name == name.strip()
+        assert e_mail is None or (e_mail.isascii() and e_mail.count("@") == 1 and " " not in e_mail)
+        assert e_mail is None or e_mail.rpartition("@")[2] in {"example.com", "example.org", "example.net"}
+        assert phone is None or (phone.startswith("+55119") and len(phone) == 14 and phone[1:].isdigit())
+
+
+def test_a_cpf_never_has_eleven_equal_digits() -> None:
+    equal_digits = np.arange(10) * 11_111_111
+    assert all(len(set(document)) > 1 for document in _documents(equal_digits, np.zeros(10, dtype=bool)))
+
+
+def test_documents_differ_between_blocks() -> None:
+    plan = Plan(accounts=1000, seed=3, business_date=BUSINESS_DATE, invoices=3_000_000)
+    assert plan.blocks > 1
+    accounts = [next(generate(plan, block)).columns for block in range(plan.blocks)]
+    for column in ("id", "document"):
+        values = np.concatenate([block[column] for block in accounts])
+        assert len(set(values.tolist())) == 1000
+
+
+def test_dates_agree_with_each_other(database: str, owner: psycopg.Connection[Any]) -> None:
+    load(database, accounts=2000)
+    for table in (
+        "crm.account",
+        "erp.customer",
+        "erp.invoice",
+        "erp.quote",
+        "erp.contract",
+        "erp.sales_order",
+    ):
+        assert one(owner, f"select max(updated_at)::date from {table}") == BUSINESS_DATE
+    for what, query in NEVER.items():
+        assert one(owner, f"select count(*) from {query}") == 0, what
+
+
+def test_numbers_follow_time_across_blocks() -> None:
+    plan = Plan(accounts=1000, seed=3, business_date=BUSINESS_DATE, invoices=2_000_000)
+    assert plan.blocks > 1
+    invoices = [
+        rows.columns
+        for block in range(plan.blocks)
+        for rows in generate(plan, block)
+        if rows.table.name == "invoice"
+    ]
+    number, issued_on, cancelled_at, updated_at = (
+        np.concatenate([block[name] for block in invoices])
+        for name in ("invoice_id", "issued_on", "cancelled_at", "updated_at")
+    )
+    assert number.tolist() == list(range(1, 2_000_001))
+    good = np.isnat(cancelled_at)
+    by_day = np.lexsort((number[good], issued_on[good]))
+    days, moments = issued_on[good][by_day], updated_at[good][by_day]
+    assert (moments[1:] >= moments[:-1])[days[1:] == days[:-1]].all()
+
+
+def test_problem_records(database: str, owner: psycopg.Connection[Any]) -> None:
+    load(database)
+    problems = "select count(*) from erp.invoice where customer_id is null or value is null or value < 0"
+    assert one(owner, problems) == 3
+
+
+def test_no_problem_records_when_not_wanted(database: str, owner: psycopg.Connection[Any]) -> None:
+    counts = load(database, problems=False)
+    problems = "select count(*) from erp.invoice where customer_id is null or value is null or value < 0"
+    assert one(owner, problems) == 0
+    assert one(owner, "select count(*) from erp.invoice") == counts.invoices
+
+
+def test_who_is_who(database: str, owner: psycopg.Connection[Any]) -> None:
+    load(database)
+    assert owner.execute("select code, active from crm.integration order by code").fetchall() == [
+        ("erp", True),
+        ("health_plan", False),
+    ]
+    assert owner.execute("select login, email from crm.app_user order by login").fetchall() == [
+        (login, f"{login}@example.com") for login in ("admin", "op", "user", "viewer")
+    ]
+    assert owner.execute("select * from crm.routine_recipient").fetchall() == [("*", "operacao@example.com")]
+    assert one(owner, "select name from crm.audience") == "Clientes VIP"
+
+
+def test_indexes_are_back_and_accounts_are_due(database: str, owner: psycopg.Connection[Any]) -> None:
+    indexes = """
+        select count(*), md5(string_agg(indexdef, ';' order by indexdef))
+        from pg_indexes where schemaname in ('crm', 'erp')
+    """
+    before = one(owner, indexes)
+    load(database)
+    assert one(owner, indexes) == before
+    linked = one(owner, "select count(*) from crm.account where erp_customer_id is not null")
+    assert one(owner, "select count(*) from crm.account_data_due") == linked
+    new = "insert into crm.account (kind, name) values ('person', 'Nova') returning id"
+    assert one(owner, new) == 301
+
+
+def test_a_database_with_data_is_refused(database: str, owner: psycopg.Connection[Any]) -> None:
+    owner.execute("insert into crm.account (kind, name) values ('person', 'Primeira')")
+    with pytest.raises(SettingError, match=r"'crm.account'.*make reset"):
+        load(database)
+    assert one(owner, "select count(*) from crm.account") == 1
+    assert one(owner, "select count(*) from crm.integration") == 0
+
+
+def test_a_load_that_fails_leaves_nothing(database: str, owner: psycopg.Connection[Any]) -> None:
+    owner.execute("alter table erp.quote add check (quote_id < 100)")
+    before = one(owner, "select count(*) from pg_indexes where schemaname = 'erp'")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        load(database)
+    assert one(owner, "select count(*) from crm.account") == 0
+    assert one(owner, "select count(*) from pg_indexes where schemaname = 'erp'") == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("accounts", 9), ("accounts", MOST_ACCOUNTS + 1), ("seed", -1), ("invoices", 0)]
+)
+def test_sizes_out_of_range_are_refused(field: str, value: int) -> None:
+    with pytest.raises(SettingError, match=f"^{field} = {value}: "):
+        load("postgresql://nobody@localhost:1/nothing", **{field: value})
+
+
+def test_progress_is_told(database: str) -> None:
+    lines: list[str] = []
+    load(database, progress=lines.append)
+    assert lines[0].startswith("100 %  300 accounts")
