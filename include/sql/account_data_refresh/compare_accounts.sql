@@ -1,30 +1,77 @@
--- What this run finds about each selected account, before anything is written. Parameters: newer_than, the
--- date through which all accounts are refreshed when it is later than the business date; business_date.
+-- What the selected accounts have to become: their fields as of the business date, for each account that is not as
+-- it should be already. Also the customers with purchases but no account (`no_account`), among which invoices
+-- without a customer are looked for. Parameters: all_customers (read all invoices and quotes instead of looking up
+-- those of the selected accounts), business_date, newer_than (all accounts have the data of this later date).
 create temp table compared on commit drop as
-select
-    s.account_id,
-    s.customer_id,
-    case
-        when s.customer_id is null then 'not_linked'
-        when %(newer_than)s::date is not null or old.as_of_on > %(business_date)s then 'newer_data'
-        when bad.customer_id is not null and known.record_id is not null then 'known_problem'
-        when bad.customer_id is not null then 'invalid_invoice'
-        when (
-            old.last_purchase_date is not distinct from p.last_purchase_date
-            and old.first_purchase_date is not distinct from p.first_purchase_date
-            and old.last_purchase_value is not distinct from p.last_purchase_value
-            and old.first_purchase_value is not distinct from p.first_purchase_value
-            and coalesce(old.accumulated_value, 0) = coalesce(p.accumulated_value, 0)
-            and coalesce(old.purchase_count, 0) = coalesce(p.purchase_count, 0)
-            and old.last_invoice_code is not distinct from p.last_invoice_code
-            and old.last_quote_date is not distinct from q.last_quote_date
-        ) then 'unchanged'
-        else 'changed'
-    end as finding
-from selection as s
-left join purchase as p on s.customer_id = p.customer_id
-left join last_quote as q on s.customer_id = q.customer_id
-left join crm.account_supplementary as old on s.account_id = old.account_id
-left join invalid_invoice as bad on s.customer_id = bad.customer_id
-left join crm.account_data_problem as known
-    on known.record_kind = 'account' and s.account_id = known.record_id
+with purchase as (
+    select
+        customer_id,
+        max(issued_on) as last_purchase_date,
+        min(issued_on) as first_purchase_date,
+        (array_agg(value order by issued_on, invoice_id))[count(*)] as last_purchase_value,
+        (array_agg(value order by issued_on, invoice_id))[1] as first_purchase_value,
+        sum(value) as accumulated_value,
+        count(*) as purchase_count,
+        (array_agg(code order by issued_on, invoice_id))[count(*)] as last_invoice_code,
+        count(value) < count(*) or min(value) < 0 as invalid
+    from erp.invoice
+    where
+        cancelled_at is null
+        and issued_on <= %(business_date)s
+        and customer_id is not null
+        and %(newer_than)s::date is null
+        and (%(all_customers)s or customer_id = any(array(select customer_id from selection)))
+    group by customer_id
+),
+
+last_quote as (
+    select
+        customer_id,
+        max(quoted_on) as last_quote_date
+    from erp.quote
+    where
+        quoted_on <= %(business_date)s
+        and customer_id is not null
+        and %(newer_than)s::date is null
+        and (%(all_customers)s or customer_id = any(array(select customer_id from selection)))
+    group by customer_id
+),
+
+account as (
+    select
+        s.account_id,
+        coalesce(s.customer_id, p.customer_id) as customer_id,
+        old.as_of_on as old_as_of_on,
+        p.last_purchase_date,
+        p.first_purchase_date,
+        p.last_purchase_value,
+        p.first_purchase_value,
+        coalesce(p.accumulated_value, 0) as accumulated_value,
+        q.last_quote_date,
+        coalesce(p.purchase_count, 0) as purchase_count,
+        p.last_invoice_code,
+        case
+            when s.account_id is null then 'no_account'
+            when %(newer_than)s::date is not null or old.as_of_on > %(business_date)s then 'newer_data'
+            when p.invalid or s.customer_id = any(array(select customer_id from undated_customer))
+                then 'invalid_invoice'
+            when
+                (old.last_purchase_date is not distinct from p.last_purchase_date)
+                and (old.first_purchase_date is not distinct from p.first_purchase_date)
+                and (old.last_purchase_value is not distinct from p.last_purchase_value)
+                and (old.first_purchase_value is not distinct from p.first_purchase_value)
+                and coalesce(old.accumulated_value, 0) = coalesce(p.accumulated_value, 0)
+                and coalesce(old.purchase_count, 0) = coalesce(p.purchase_count, 0)
+                and (old.last_invoice_code is not distinct from p.last_invoice_code)
+                and (old.last_quote_date is not distinct from q.last_quote_date)
+                then case when s.customer_id is null then 'not_linked' else 'unchanged' end
+            else 'changed'
+        end as finding
+    from selection as s
+    full join purchase as p on s.customer_id = p.customer_id
+    left join last_quote as q on s.customer_id = q.customer_id
+    left join crm.account_supplementary as old on s.account_id = old.account_id
+)
+
+select * from account
+where finding <> 'unchanged'

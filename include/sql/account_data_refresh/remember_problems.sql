@@ -1,11 +1,19 @@
--- Keep what could not be used, so that the next run looks at it again, and forget what has been mended.
+-- Keep what could not be used, so that the next run looks at it again, and forget what has been mended: the
+-- problems of accounts that were looked at and are well, and, in a run over all accounts, those of invoices.
 -- Parameters: run_id, business_date, audience_id.
 with problem as (
-    select 'account' as record_kind, account_id as record_id, 'invalid_invoice' as reason
+    select
+        'account' as record_kind,
+        account_id as record_id,
+        'invalid_invoice' as reason
     from compared
-    where finding in ('invalid_invoice', 'known_problem')
+    where finding = 'invalid_invoice'
     union all
-    select 'invoice', invoice_id, 'invoice_without_customer' from orphan_invoice
+    select
+        'invoice',
+        invoice_id,
+        'invoice_without_customer'
+    from orphan_invoice
 ),
 
 mended as (
@@ -15,12 +23,25 @@ mended as (
             (old.record_kind = 'invoice' and %(audience_id)s::bigint is null)
             or (
                 old.record_kind = 'account'
-                and old.record_id in (select account_id from compared where finding <> 'newer_data')
+                and exists (select from selection as s where s.account_id = old.record_id)
             )
         )
-        and (old.record_kind, old.record_id) not in (select record_kind, record_id from problem)
+        and not exists (
+            select from problem as p
+            where p.record_kind = old.record_kind and p.record_id = old.record_id
+        )
+        and not exists (
+            select from compared as c
+            where c.finding = 'newer_data' and old.record_kind = 'account' and c.account_id = old.record_id
+        )
 )
 
 insert into crm.account_data_problem (record_kind, record_id, reason, first_run_id, first_seen_on)
-select record_kind, record_id, reason, %(run_id)s, %(business_date)s from problem
+select
+    record_kind,
+    record_id,
+    reason,
+    %(run_id)s,
+    %(business_date)s
+from problem
 on conflict do nothing

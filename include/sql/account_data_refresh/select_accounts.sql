@@ -1,7 +1,9 @@
--- The accounts that this run looks at: all of them, or those of changed customers and those that are due; of
--- an audience only its own. Parameters: everything, audience_id.
+-- The accounts that this run looks at: those of changed customers and those that are due, or all; of an audience
+-- only its own. Parameters: everything, audience_id.
 create temp table selection on commit drop as
-select a.id as account_id, a.erp_customer_id as customer_id
+select
+    a.id as account_id,
+    a.erp_customer_id as customer_id
 from crm.account as a
 where
     (

@@ -42,14 +42,12 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Findings:
+class _Items:
     accounts: int
-    changed: int
-    unchanged: int
+    account_items: int
+    invoice_items: int
     skipped: int
     failed: int
-    known_orphans: int
-    new_orphans: int
 
 
 def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> None:
@@ -99,42 +97,46 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
         "newest_quote_at": state.newest_quote_at,
     }
 
-    def execute(*names: str) -> None:
+    def execute(*names: str) -> int:
+        """Run statements of the routine; returns the number of rows that the last one touched."""
+        rows = 0
         for name in names:
-            connection.execute(statement(f"account_data_refresh/{name}"), values)
+            rows = connection.execute(statement(f"account_data_refresh/{name}"), values).rowcount
+        return rows
 
-    connection.execute(statement("account_data_refresh/tune_session"))
-    execute("select_changed_customers", "select_accounts")
-    connection.execute("analyze selection")
-    values["all_customers"] = not newer_than and _selected_share(connection) >= SCAN_SHARE
+    all_accounts = everything and audience_id is None
+    execute("tune_session", "select_changed_customers", "find_undated_invoices")
+    execute("select_all_accounts" if all_accounts else "select_accounts")
+    values["all_customers"] = not newer_than and (all_accounts or _selected_share(connection) >= SCAN_SHARE)
     if values["all_customers"]:
-        connection.execute(statement("account_data_refresh/prefer_scan"))
-    execute("aggregate_purchases", "aggregate_quotes")
-    connection.execute(statement("account_data_refresh/prefer_default"))
-    connection.execute("analyze purchase, last_quote")
-    execute("find_invalid_invoices", "compare_accounts", "find_orphan_invoices")
-    connection.execute("analyze compared")
-    execute("record_items", "write_changed")
+        execute("prefer_scan", "compare_accounts", "prefer_default")
+    else:
+        execute("compare_accounts")
+    execute("find_orphan_invoices", "record_items")
+    changed = execute("write_changed")
     if not newer_than:
         execute("remember_problems")
         if audience_id is None:
             execute("settle_due", "advance_state")
-
-    found = _fetch(connection, "count_findings", _Findings)
+    named = _fetch(connection, "count_items", _Items, values)
+    if all_accounts:
+        execute("drop_selection")
     return Outcome(
-        selected=found.accounts + found.known_orphans + found.new_orphans,
-        changed=found.changed,
-        unchanged=found.unchanged,
-        skipped=found.skipped + found.known_orphans,
-        failed=found.failed + found.new_orphans,
+        selected=named.accounts + named.invoice_items,
+        changed=changed,
+        unchanged=named.accounts - named.account_items - changed,
+        skipped=named.skipped,
+        failed=named.failed,
         details=_details(run, everything=everything, newer_than=newer_than),
     )
 
 
-def _fetch(connection: psycopg.Connection, name: str, row_type: type[T]) -> T:
+def _fetch(
+    connection: psycopg.Connection, name: str, row_type: type[T], values: dict[str, Any] | None = None
+) -> T:
     """The row of a statement that always has exactly one."""
     with connection.cursor(row_factory=class_row(row_type)) as cursor:
-        (row,) = cursor.execute(statement(f"account_data_refresh/{name}")).fetchall()
+        (row,) = cursor.execute(statement(f"account_data_refresh/{name}"), values).fetchall()
     return row
 
 

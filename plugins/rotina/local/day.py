@@ -1,0 +1,33 @@
+"""Runs routines for one business date in this process, through Airflow but without its servers.
+
+`python -m rotina.local.day 2026-11-20 account_data_refresh …`: writes one JSON line `[run id, state]` per
+routine to standard output as soon as it ends; everything that Airflow and the tasks print goes to
+standard error. Started by `make day`, with the environment of `rotina.local.environment`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+
+def run(business_date: str, routines: list[str]) -> None:
+    """Run the DAGs of `routines`, one after the other, whatever becomes of the one before.
+
+    Raises LookupError, before anything runs, when Airflow cannot load one of them.
+    """
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag()
+    if missing := [routine for routine in routines if routine not in bag.dags]:
+        raise LookupError(f"no DAG named {', '.join(missing)}; import errors: {bag.import_errors}")
+    for routine in routines:
+        dag_run = bag.dags[routine].test(run_conf={"business_date": business_date})
+        print(json.dumps([dag_run.run_id, str(dag_run.state)]), file=answers)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], sys.argv[2:])
