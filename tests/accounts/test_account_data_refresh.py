@@ -350,6 +350,28 @@ def test_a_wrong_clock_in_the_erp_hides_no_later_change(erp: Erp, connection: ps
     assert erp.stored(DAY) == erp.expected(DAY)
 
 
+def test_an_erp_that_was_empty_at_first(erp: Erp, connection: psycopg.Connection) -> None:
+    erp.add_client(1)
+    refresh(connection)
+    erp.add_invoice(1, "2026-11-01")
+    erp.add_quote(1, "2026-11-01")
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_account_that_lost_its_customer_loses_its_data(
+    erp: Erp, connection: psycopg.Connection, full: bool
+) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    refresh(connection)
+    erp.link_account(account, None)
+    assert counts(refresh(connection, full=full)[1]) == (1, 1, 0, 0, 0)
+    assert erp.stored(DAY) == {account: NOTHING}
+    assert refresh(connection, full=True)[1].skipped == 1
+
+
 def test_many_changed_accounts_are_read_by_a_scan_with_the_same_result(
     erp: Erp, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

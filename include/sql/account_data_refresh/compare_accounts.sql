@@ -1,7 +1,8 @@
--- What the selected accounts have to become: their fields as of the business date, for each account that is not as
--- it should be already. Also the customers with purchases but no account (`no_account`), among which invoices
--- without a customer are looked for. Parameters: all_customers (read all invoices and quotes instead of looking up
--- those of the selected accounts), business_date, newer_than (all accounts have the data of this later date).
+-- What the selected accounts have to become: their fields as of the business date, for each account that is
+-- not as it should be already. Also the customers with purchases but no account (`no_account`), among which
+-- invoices without a customer are looked for. Parameters: all_customers (read all invoices and quotes
+-- instead of looking up those of the selected accounts), business_date, newer_than (all accounts have the
+-- data of this later date).
 create temp table compared on commit drop as
 with purchase as (
     select

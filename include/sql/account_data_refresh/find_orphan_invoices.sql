@@ -1,5 +1,5 @@
--- Invoices that belong to no customer of the ERP: none is given, or it does not exist. `known` ones were reported
--- by an earlier run. Only a run over all accounts, with no newer one before it, looks for them.
+-- Invoices that belong to no customer of the ERP: none is given, or it does not exist. `known` ones were
+-- reported by an earlier run. Only a run over all accounts, with no newer one before it, looks for them.
 -- Parameters: business_date, newer_than, audience_id.
 create temp table orphan_invoice on commit drop as
 with customer_to_check as (
@@ -40,7 +40,8 @@ orphan as (
         i.customer_id
     from erp.invoice as i
     where
-        i.invoice_id = any(array(select record_id from crm.account_data_problem where record_kind = 'invoice'))
+        i.invoice_id
+        = any(array(select record_id from crm.account_data_problem where record_kind = 'invoice'))
         and i.cancelled_at is null
         and i.issued_on <= %(business_date)s
         and not exists (select from erp.customer as c where c.customer_id = i.customer_id)

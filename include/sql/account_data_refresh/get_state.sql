@@ -4,7 +4,13 @@ select
     state.refreshed_through_on,
     state.invoices_seen_through,
     state.quotes_seen_through,
-    least((select max(updated_at) from erp.invoice), now()) as newest_invoice_at,
-    least((select max(updated_at) from erp.quote), now()) as newest_quote_at
+    (
+        select least(max(updated_at), now()) from erp.invoice
+        having max(updated_at) is not null
+    ) as newest_invoice_at,
+    (
+        select least(max(updated_at), now()) from erp.quote
+        having max(updated_at) is not null
+    ) as newest_quote_at
 from (values (true)) as always (present)
 left join crm.account_data_state as state on always.present

@@ -7,7 +7,10 @@ with invalid_invoice as (
         count(*) as invoices,
         (array_agg(code order by invoice_id))[1] as code,
         (array_agg(
-            case when issued_on is null then 'sem data' when value is null then 'sem valor' else 'valor negativo' end
+            case
+                when issued_on is null then 'sem data' when value is null then 'sem valor' else
+                    'valor negativo'
+            end
             order by invoice_id
         ))[1] as problem
     from erp.invoice
@@ -23,10 +26,14 @@ select
     'account',
     c.account_id::text,
     case when c.finding = 'invalid_invoice' and known.record_id is null then 'failed' else 'skipped' end,
-    case when c.finding = 'invalid_invoice' and known.record_id is not null then 'known_problem' else c.finding end,
     case
-        c.finding
-        when 'newer_data' then 'dados de ' || to_char(greatest(c.old_as_of_on, %(newer_than)s::date), 'DD/MM/YYYY')
+        when c.finding = 'invalid_invoice' and known.record_id is not null then 'known_problem' else c.finding
+    end,
+    case
+    c.finding
+        when
+            'newer_data'
+            then 'dados de ' || to_char(greatest(c.old_as_of_on, %(newer_than)s::date), 'DD/MM/YYYY')
         when 'invalid_invoice'
             then
                 'nota ' || bad.code || ': ' || bad.problem
@@ -44,5 +51,7 @@ select
     o.invoice_id::text,
     case when o.known then 'skipped' else 'failed' end,
     case when o.known then 'known_problem' else 'invoice_without_customer' end,
-    'nota ' || o.code || case when o.customer_id is null then '' else ': cliente ' || o.customer_id || ' não existe' end
+    'nota '
+    || o.code
+    || case when o.customer_id is null then '' else ': cliente ' || o.customer_id || ' não existe' end
 from orphan_invoice as o

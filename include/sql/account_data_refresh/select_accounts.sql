@@ -1,5 +1,5 @@
--- The accounts that this run looks at: those of changed customers and those that are due, or all; of an audience
--- only its own. Parameters: everything, audience_id.
+-- The accounts that this run looks at: those of changed customers and those that are due, or all; of an
+-- audience only its own. Parameters: everything, audience_id.
 create temp table selection on commit drop as
 select
     a.id as account_id,

@@ -1,5 +1,5 @@
--- The due accounts have been looked at; those left alone because their data are newer must be looked at again,
--- since the ERP's changes will count as seen. No parameters.
+-- The due accounts have been looked at; those left alone because their data are newer must be looked at
+-- again, since the ERP's changes will count as seen. No parameters.
 with settled as (
     delete from crm.account_data_due
     where
