@@ -4,54 +4,61 @@ insert into crm.run_item (run_id, record_kind, record_id, outcome, reason, detai
 with invalid_invoice as (
     select
         customer_id,
-        count(*) as invoices,
-        (array_agg(code order by invoice_id))[1] as code,
-        (array_agg(
-            case
-                when issued_on is null then 'sem data' when value is null then 'sem valor' else
-                    'valor negativo'
-            end
-            order by invoice_id
-        ))[1] as problem
+        invoice_id,
+        code,
+        case
+            when issued_on is null then 'sem data'
+            when value is null then 'sem valor'
+            else 'valor negativo'
+        end as problem
     from erp.invoice
     where
         customer_id = any(array(select customer_id from compared where finding = 'invalid_invoice'))
         and cancelled_at is null
         and (issued_on is null or (issued_on <= %(business_date)s and (value is null or value < 0)))
-    group by customer_id
+),
+
+invalid_account as (
+    select
+        c.account_id,
+        known.record_id is not null as known,
+        (array_agg('nota ' || i.code || ': ' || i.problem order by i.invoice_id))[1] as detail,
+        count(*) - 1 as others
+    from compared as c
+    inner join invalid_invoice as i on c.customer_id = i.customer_id
+    left join crm.account_data_problem as known
+        on known.record_kind = 'account' and c.account_id = known.record_id
+    where c.finding = 'invalid_invoice'
+    group by c.account_id, known.record_id
 )
 
 select
     %(run_id)s,
     'account',
-    c.account_id::text,
-    case when c.finding = 'invalid_invoice' and known.record_id is null then 'failed' else 'skipped' end,
+    account_id::text,
+    case when known then 'skipped' else 'failed' end,
+    case when known then 'known_problem' else 'invalid_invoice' end,
+    detail || case when others > 0 then ', e mais ' || others else '' end
+from invalid_account
+union all
+select
+    %(run_id)s,
+    'account',
+    account_id::text,
+    'skipped',
+    finding,
     case
-        when c.finding = 'invalid_invoice' and known.record_id is not null then 'known_problem' else c.finding
-    end,
-    case
-    c.finding
-        when
-            'newer_data'
-            then 'dados de ' || to_char(greatest(c.old_as_of_on, %(newer_than)s::date), 'DD/MM/YYYY')
-        when 'invalid_invoice'
-            then
-                'nota ' || bad.code || ': ' || bad.problem
-                || case when bad.invoices > 1 then ', e mais ' || bad.invoices - 1 else '' end
+        when finding = 'newer_data'
+            then 'dados de ' || to_char(greatest(old_as_of_on, %(newer_than)s::date), 'DD/MM/YYYY')
     end
-from compared as c
-left join invalid_invoice as bad on c.finding = 'invalid_invoice' and c.customer_id = bad.customer_id
-left join crm.account_data_problem as known
-    on c.finding = 'invalid_invoice' and known.record_kind = 'account' and c.account_id = known.record_id
-where c.finding in ('invalid_invoice', 'newer_data', 'not_linked')
+from compared
+where finding in ('newer_data', 'not_linked')
 union all
 select
     %(run_id)s,
     'invoice',
-    o.invoice_id::text,
-    case when o.known then 'skipped' else 'failed' end,
-    case when o.known then 'known_problem' else 'invoice_without_customer' end,
-    'nota '
-    || o.code
-    || case when o.customer_id is null then '' else ': cliente ' || o.customer_id || ' não existe' end
-from orphan_invoice as o
+    invoice_id::text,
+    case when known then 'skipped' else 'failed' end,
+    case when known then 'known_problem' else 'invoice_without_customer' end,
+    'nota ' || code || coalesce(': cliente ' || customer_id || ' não existe', '')
+from orphan_invoice
