@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -17,27 +18,32 @@ from rotina.runs import record
 from rotina.runs.record import Outcome, RunRequest
 from rotina.sql import statement
 
-BUSINESS_DATE = dt.date(2026, 11, 20)
+FIRST_DAY = dt.date(2026, 10, 1)
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 ROUNDS = 3
 
 _BARE = Path(__file__).parent / "sql"
 _numbers = itertools.count(1)
 
 _MEMORY = """
-import resource, sys, psycopg
+import datetime, pathlib, re, sys, psycopg
 from rotina.runs import tasks  # what a task imports: Airflow and the hooks
 from benchmarks.account_data_refresh import refresh
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def peak():  # of this process alone; getrusage would count the parent's
+    return re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]
+
+before = peak()
 with psycopg.connect(sys.argv[1], autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
-    refresh(connection, full=True)
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    refresh(connection, datetime.date.fromisoformat(sys.argv[2]), full=True)
+print(before, peak())
 """
 
 
-def refresh(connection: psycopg.Connection, **params: object) -> Outcome:
+def refresh(connection: psycopg.Connection, business_date: dt.date, **params: object) -> Outcome:
     """One run of the routine: its record, its lock, its transaction."""
     request = RunRequest(
-        "account_data_refresh", "crm338", f"bench_{next(_numbers)}", "manual", BUSINESS_DATE, None, params
+        "account_data_refresh", "crm338", f"bench_{next(_numbers)}", "manual", business_date, None, params
     )
     run = record.open_run(connection, request)
     with record.routine_lock(connection, run.routine):
@@ -49,7 +55,7 @@ def refresh(connection: psycopg.Connection, **params: object) -> Outcome:
     return outcome
 
 
-def bare_aggregates(connection: psycopg.Connection) -> None:
+def bare_aggregates(connection: psycopg.Connection, business_date: dt.date) -> None:
     """The baseline: the aggregate SQL with its best plan, written straight into tables."""
     connection.isolation_level = None
     connection.execute("drop table if exists crm.bare_purchase, crm.bare_quote")
@@ -58,16 +64,17 @@ def bare_aggregates(connection: psycopg.Connection) -> None:
         connection.execute(statement("account_data_refresh/prefer_scan"))
         for name in ("bare_purchases", "bare_quotes"):
             text = (_BARE / f"{name}.sql").read_text(encoding="utf-8")
-            connection.execute(text, {"business_date": BUSINESS_DATE})  # type: ignore[call-overload]
+            connection.execute(text, {"business_date": business_date})  # type: ignore[call-overload]
 
 
-def change_invoices(connection: psycopg.Connection, round_number: int) -> int:
-    """Change 0.1 % of the invoices, spread over all customers, as a day of work would; returns how many."""
+def change_invoices(connection: psycopg.Connection, day: dt.date) -> int:
+    """Change 0.1 % of the invoices, spread over all customers and over the hours of a day; returns how many."""
     connection.isolation_level = None
     changed = connection.execute(
-        "update erp.invoice set value = value + 1, updated_at = clock_timestamp() "
-        "where invoice_id %% 1000 = %s and value is not null",
-        [round_number],
+        "update erp.invoice set value = value + 1, "
+        "updated_at = %(midnight)s + invoice_id * 7919 %% 86400 * interval '1 second' "
+        "where invoice_id %% 1000 = %(day)s and value is not null",
+        {"midnight": dt.datetime.combine(day, dt.time(), SAO_PAULO), "day": day.day},
     ).rowcount
     connection.execute("vacuum analyze erp.invoice")
     return changed
@@ -81,28 +88,27 @@ def account_data_refresh(sizes: Sizes) -> list[Result]:
     bare, rebuild, incremental = [], [], []
     with database() as uri:
         with timed(f"load {sizes.accounts:,} accounts and {sizes.invoices:,} invoices") as load:
-            demo.load(
-                uri, accounts=sizes.accounts, invoices=sizes.invoices, seed=1, business_date=BUSINESS_DATE
-            )
+            demo.load(uri, accounts=sizes.accounts, invoices=sizes.invoices, seed=1, business_date=FIRST_DAY)
         with psycopg.connect(uri, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
             connection.execute("vacuum analyze")
             with timed("first fill") as first:
-                refresh(connection)
+                refresh(connection, FIRST_DAY)
             connection.execute("vacuum analyze")
-            for number in range(ROUNDS):
-                with timed("bare aggregates") as seconds:
-                    bare_aggregates(connection)
-                bare += seconds
-                with timed("full rebuild") as seconds:
-                    outcome = refresh(connection, full=True)
-                rebuild += seconds
-                changed = change_invoices(connection, number)
+            for number in range(1, ROUNDS + 1):
+                day = FIRST_DAY + dt.timedelta(days=number)
+                changed = change_invoices(connection, day)
                 with timed(f"incremental, {changed:,} invoices changed") as seconds:
-                    outcome = refresh(connection)
+                    outcome = refresh(connection, day)
                 incremental += seconds
                 print(f"    {outcome}")
+                with timed("bare aggregates") as seconds:
+                    bare_aggregates(connection, day)
+                bare += seconds
+                with timed("full rebuild") as seconds:
+                    refresh(connection, day, full=True)
+                rebuild += seconds
         memory = subprocess.run(
-            [sys.executable, "-c", _MEMORY, uri], check=True, capture_output=True, text=True
+            [sys.executable, "-c", _MEMORY, uri, day.isoformat()], check=True, capture_output=True, text=True
         )
     before, after = (int(kilobytes) / 1024 for kilobytes in memory.stdout.split())
     print(f"    memory: {before:.0f} MB before the refresh, {after:.0f} MB after")

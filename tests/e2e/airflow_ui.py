@@ -1,0 +1,79 @@
+"""Airflow's web interface as a user handles it: log in, the trigger form, the backfill form."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from urllib.parse import unquote
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.running_stack import DAG_ID, RunningStack
+
+#: What the DAG is called on the screen.
+TITLE = "Account data refresh (crm338)"
+
+
+class AirflowUi:
+    """A browser page that shows the Airflow of `stack`."""
+
+    def __init__(self, page: Page, stack: RunningStack) -> None:
+        self.page = page
+        self._stack = stack
+
+    def log_in(self, login: str) -> None:
+        """Log in by the form that Airflow shows to everybody else."""
+        self.page.goto(self._stack.settings.airflow_url)
+        self.page.get_by_label("Username").fill(login)
+        self.page.get_by_label("Password").fill(self._stack.password(login))
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def open_dag(self) -> None:
+        """From the menu to the list of DAGs, and there to ours."""
+        self.page.get_by_role("link", name="Dags", exact=True).first.click()
+        self.page.get_by_role("link", name=TITLE).click()
+        expect(self.page.get_by_role("link", name="Overview")).to_be_visible()
+
+    def open_trigger_form(self) -> Locator:
+        """Open the form that asks for a run, from the page of the DAG; returns it."""
+        self.page.get_by_role("button", name="Trigger Dag").click()
+        form = self.page.get_by_role("dialog").filter(has=self.page.get_by_role("heading", name=TITLE))
+        expect(form.get_by_role("button", name="What to refresh")).to_be_visible()
+        return form
+
+    def fill_business_date(self, form: Locator, business_date: dt.date) -> None:
+        """Put a date into the param of the form, opening its section first where that is closed."""
+        group = form.get_by_role("group").filter(has_text="Business date")
+        if not group.is_visible():
+            form.get_by_role("button", name="Run").click()
+        group.get_by_role("textbox").fill(business_date.isoformat())
+
+    def trigger(self, form: Locator) -> str:
+        """Send the form; returns the id of the run whose page Airflow then shows."""
+        form.get_by_role("contentinfo").get_by_role("button", name="Trigger").click()
+        self.page.wait_for_url(re.compile(f"/dags/{DAG_ID}/runs/[^/]+"))
+        expect(self.page.get_by_role("heading", name="3 Task Instances")).to_be_visible()
+        return unquote(self.page.url).partition("/runs/")[2]
+
+    def fill_backfill(self, form: Locator, first: dt.date, last: dt.date) -> None:
+        """Choose a backfill and its first and last day in the form."""
+        form.get_by_text("Backfill", exact=True).click()
+        self._pick(form, "From", first)
+        self._pick(form, "To", last)
+
+    def _pick(self, form: Locator, label: str, day: dt.date) -> None:
+        """Click a day in the calendar that a date field opens."""
+        field = form.get_by_role("group").filter(has=self.page.get_by_text(label, exact=True))
+        field.get_by_text("Select date and time").click()
+        picker = self.page.get_by_role("dialog").filter(has=self.page.get_by_placeholder("YYYY/MM/DD"))
+        month = picker.get_by_text(re.compile(r"^[A-Z][a-z]{2} \d{4}$"))
+        shown = dt.datetime.strptime(month.inner_text(), "%b %Y")  # noqa: DTZ007 - only year and month
+        for _ in range((shown.year - day.year) * 12 + shown.month - day.month):
+            picker.get_by_role("button").first.click()  # the arrow back, which has no name
+        expect(month).to_have_text(f"{day:%b %Y}")
+        # Days of the months before and after fill up the weeks.
+        days = picker.get_by_role("button", name=str(day.day), exact=True)
+        (days.first if day.day <= 15 else days.last).click()
+        self.page.keyboard.press("Escape")
+        expect(picker).to_be_hidden()
+        expect(field).to_contain_text(f"{day:%b %d, %Y}")
