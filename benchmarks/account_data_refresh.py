@@ -68,7 +68,7 @@ def bare_aggregates(connection: psycopg.Connection, business_date: dt.date) -> N
 
 
 def change_invoices(connection: psycopg.Connection, day: dt.date) -> int:
-    """Change 0.1 % of the invoices, spread over all customers and over the hours of a day; returns how many."""
+    """Change 0.1 % of the invoices, spread over customers and the hours of a day; returns how many."""
     connection.isolation_level = None
     changed = connection.execute(
         "update erp.invoice set value = value + 1, "

@@ -32,9 +32,11 @@ def context(task_id: str = "begin", run_id: str = "manual__1", **changes: Any) -
         "triggering_user_name": "ana",
     }
     params = {"business_date": "2026-11-20", **changes.pop("params", {})}
+    states = changes.pop("states", {})
     return {
         "dag": SimpleNamespace(dag_id=ROUTINE),
         "task": SimpleNamespace(task_id=task_id),
+        "ti": SimpleNamespace(get_task_states=lambda dag_id, task_ids, run_ids: {run_id: states}),
         "dag_run": SimpleNamespace(**{**dag_run, **changes}),
         "params": params,
     }
@@ -90,6 +92,33 @@ def test_a_cleared_step_of_a_closed_run_works_anew_under_a_new_attempt(
     assert accounts(owner) == 2
     assert [row[:4] for row in attempts(owner)] == [(1, "succeeded", 1, 1), (2, "succeeded", 1, 1)]
     assert len(mailbox) == 2
+
+
+def test_a_step_cleared_alone_closes_its_attempt(owner: psycopg.Connection, mailbox: Mailbox) -> None:
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), work)
+    tasks.report(context("report"), ["work"])
+    tasks.step(context("work", states={"report": "success"}), work)
+    assert [(*row[:4], row[6]) for row in attempts(owner)] == [
+        (1, "succeeded", 1, 1, "sent"),
+        (2, "succeeded", 1, 1, "sent"),
+    ]
+    assert len(mailbox) == 2
+
+
+@pytest.mark.parametrize(("cleared", "done"), [("one", ["one", "two"]), ("two", ["two"])])
+def test_steps_before_a_cleared_one_stay_done_and_those_after_it_are_done_again(
+    owner: psycopg.Connection, cleared: str, done: list[str]
+) -> None:
+    tasks.begin(context(), accept)
+    for name in ("one", "two"):
+        tasks.step(context(name), work)
+    tasks.report(context("report"), ["one", "two"])
+    for name in done:
+        tasks.step(context(name), work)
+    assert tasks.report(context("report"), ["one", "two"])["status"] == "succeeded"
+    assert accounts(owner) == 2 + len(done)
+    assert [row[:3] for row in attempts(owner)] == [(1, "succeeded", 2), (2, "succeeded", len(done))]
 
 
 def test_a_failing_step_changes_nothing_and_the_run_says_why(

@@ -14,7 +14,7 @@ with purchase as (
         sum(value) as accumulated_value,
         count(*) as purchase_count,
         (array_agg(code order by issued_on, invoice_id))[count(*)] as last_invoice_code,
-        count(value) < count(*) or min(value) < 0 as invalid
+        min(coalesce(value, -1)) < 0 as invalid
     from erp.invoice
     where
         cancelled_at is null

@@ -44,5 +44,4 @@ def _business_date_param() -> Param:
         format="date",
         title="Business date",
         description="The day to run for; empty means today. Leave empty in a backfill.",
-        section="Run",
     )

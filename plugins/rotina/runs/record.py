@@ -115,10 +115,18 @@ def latest_attempt(connection: psycopg.Connection, routine: str, dag_run_id: str
         return cursor.fetchone()
 
 
-def reopen_run(connection: psycopg.Connection, run: Run) -> Run:
-    """Open a new attempt with what the closed `run` was asked for."""
+def reopen_run(connection: psycopg.Connection, run: Run, step: str) -> Run:
+    """Open a new attempt at what the closed `run` was asked for, in which `step` is done again.
+
+    The steps before it count as done; those after it are done again as well, if they are asked for.
+    """
     request = {name: getattr(run, name) for name in RunRequest.__dataclass_fields__}
-    return open_run(connection, RunRequest(**request))
+    with connection.transaction():
+        opened = open_run(connection, RunRequest(**request))
+        connection.execute(
+            statement("runs/carry_steps"), {"run_id": opened.id, "old_run_id": run.id, "step": step}
+        )
+    return opened
 
 
 def record_step(connection: psycopg.Connection, run_id: int, step: str, outcome: Outcome) -> None:

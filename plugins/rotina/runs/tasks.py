@@ -25,6 +25,11 @@ Context = Mapping[str, Any]
 Check = Callable[[psycopg.Connection, dict[str, Any]], None]
 Work = Callable[[psycopg.Connection, Run], Outcome]
 
+#: Name of the task that closes a run.
+REPORT_TASK = "report"
+
+_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+
 _NO_CHANGE = "Nothing was changed."
 
 
@@ -81,7 +86,8 @@ def step(context: Context, work: Work) -> dict[str, Any]:
     """Do one step of the run: `work` in one transaction that also records what it did.
 
     A step that is committed is not done again when Airflow tries its task again; a task that an operator
-    clears after the run was closed works anew, under a new attempt.
+    clears after the run was closed works anew, under a new attempt. Cleared alone, without `report`, it also
+    closes that attempt and sends its summary.
 
     Returns:
         The counts of the step.
@@ -95,8 +101,9 @@ def step(context: Context, work: Work) -> dict[str, Any]:
         run = _current_run(connection, context)
         try:
             with record.routine_lock(connection, run.routine):
-                if run.status != "running":
-                    run = record.reopen_run(connection, run)
+                closed = run if run.status != "running" else None
+                if closed:
+                    run = record.reopen_run(connection, closed, name)
                 if name in run.steps:
                     log.info("Step %s was committed by an earlier try; nothing left to do", name)
                     return _counts(run)
@@ -111,6 +118,8 @@ def step(context: Context, work: Work) -> dict[str, Any]:
             raise
     counts = _counts(outcome)
     log.info("%s for %s: %s %s", run.routine, run.date, counts, outcome.details)
+    if closed and _has_ended(context, REPORT_TASK):
+        report(context, closed.steps)
     return counts
 
 
@@ -188,6 +197,13 @@ def _note_failure(run: Run, error: Exception) -> None:
             record.note_failure(connection, run.id, message)
     except psycopg.Error:
         log.exception("The run record does not get the reason of the failure: no database")
+
+
+def _has_ended(context: Context, task_id: str) -> bool:
+    """Whether a task of this run has ended, so that nobody will run it after this one."""
+    run_id = context["dag_run"].run_id
+    states = context["ti"].get_task_states(context["dag"].dag_id, task_ids=[task_id], run_ids=[run_id])
+    return states.get(run_id, {}).get(task_id) in _ENDED
 
 
 def _run_type(context: Context) -> str:
