@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from rotina.errors import SettingError
@@ -147,18 +148,41 @@ sales_order_item = Table(
 )
 
 
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+#: What PostgreSQL may call the type of a column, by the type that the contract gives it.
+_ACCEPTED_TYPES: dict[type[Any], set[str]] = {
+    BigInteger: {"bigint", "integer", "smallint"},
+    Integer: {"bigint", "integer", "smallint"},
+    SmallInteger: {"bigint", "integer", "smallint"},
+    Text: {"text", "character varying", "character"},
+    Date: {"date"},
+    DateTime: {"timestamp with time zone"},
+    Numeric: {"numeric", "bigint", "integer"},
+}
+
+
 def check_tables(connection: psycopg.Connection, tables: Iterable[Table]) -> None:
-    """Refuse to go on when a table or column that a routine reads is missing from the ERP.
+    """Refuse to go on when a table or column that a routine reads is missing, or of another type.
 
     Raises:
-        SettingError: names every table and column that the role of this connection cannot read.
+        SettingError: names every column that the role of this connection cannot read, and every column whose
+            type is not what the contract says, with both types.
     """
-    wanted = {(table.name, column.name) for table in tables for column in table.columns}
-    found = set(connection.execute(statement("erp/list_readable_columns"), {"schema": SCHEMA}).fetchall())
-    missing = sorted(f"{SCHEMA}.{table}.{column}" for table, column in wanted - found)
+    rows = connection.execute(statement("erp/list_readable_columns"), {"schema": SCHEMA}).fetchall()
+    found = {(table, column): type_name for table, column, type_name in rows}
+    missing, wrong = [], []
+    for column in (column for table in tables for column in table.columns):
+        name = f"{SCHEMA}.{column.table.name}.{column.name}"
+        type_name = found.get((column.table.name, column.name))
+        if type_name is None:
+            missing.append(name)
+        elif type_name not in _ACCEPTED_TYPES[type(column.type)]:
+            wanted = column.type.compile(dialect=_DIALECT).lower()
+            wrong.append(f"{name} is {type_name}, must be {wanted}")
+    guide = "docs/connecting-an-erp.md lists what the ERP must offer"
     if missing:
-        raise SettingError(
-            "ERP",
-            ", ".join(missing),
-            "missing, or not readable by Rotina; docs/connecting-an-erp.md lists what the ERP must offer",
-        )
+        names = ", ".join(sorted(missing))
+        raise SettingError("ERP", names, f"missing, or not readable by Rotina; {guide}")
+    if wrong:
+        raise SettingError("ERP", "; ".join(sorted(wrong)), f"wrong type; {guide}")

@@ -140,7 +140,7 @@ class AccountSupplementary(Base):
     first_purchase_date: Mapped[dt.date | None]
     last_purchase_value: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
     first_purchase_value: Mapped[Decimal | None] = mapped_column(Numeric(14, 2))
-    accumulated_value: Mapped[Decimal] = mapped_column(Numeric(16, 2))
+    accumulated_value: Mapped[Decimal] = mapped_column(Numeric(20, 2))
     last_quote_date: Mapped[dt.date | None]
     purchase_count: Mapped[int]
     last_invoice_code: Mapped[str | None]
@@ -165,7 +165,8 @@ class AccountDataProblem(Base):
 
     record_kind: Mapped[str] = mapped_column(primary_key=True)
     record_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    reason: Mapped[str]
+    #: What is wrong; something else wrong with the same record is reported as a new failure.
+    detail: Mapped[str]
     first_run_id: Mapped[int]
     first_seen_on: Mapped[dt.date]
 

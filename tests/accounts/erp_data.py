@@ -139,7 +139,10 @@ class Erp:
             for i in self.invoices.values()
             if i.customer is not None
             and not i.cancelled
-            and (i.issued_on is None or (i.issued_on <= date and (i.value is None or i.value < 0)))
+            and (
+                i.issued_on is None
+                or (i.issued_on <= date and (i.value is None or i.value.is_nan() or i.value < 0))
+            )
         }
 
     def expected(self, date: dt.date) -> dict[int, tuple[Any, ...]]:

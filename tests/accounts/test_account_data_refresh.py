@@ -258,6 +258,7 @@ def test_a_newly_linked_or_relinked_account_is_picked_up(erp: Erp, connection: p
     [
         ("2026-11-05", None, "sem valor"),
         ("2026-11-05", "-0.01", "valor negativo"),
+        ("2026-11-05", "NaN", "sem valor"),
         (None, "5.00", "sem data"),
     ],
 )
@@ -372,6 +373,88 @@ def test_an_account_that_lost_its_customer_loses_its_data(
     assert refresh(connection, full=True)[1].skipped == 1
 
 
+def test_a_relink_during_the_refresh_is_not_lost(erp: Erp, connection: psycopg.Connection) -> None:
+    for customer, value in ((1, "1.00"), (2, "2.00")):
+        erp.add_customer(customer)
+        erp.add_invoice(customer, "2026-11-01", value)
+    account = erp.add_account(1)  # due from the start
+
+    def relinked_meanwhile(connection: psycopg.Connection, run: Run) -> Outcome:
+        connection.execute("select count(*) from crm.account")  # the snapshot is taken
+        erp.link_account(account, 2)
+        return refresh_accounts(connection, run)
+
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        do_work(connection, relinked_meanwhile, DAY)
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_another_problem_of_a_known_account_is_a_new_failure(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01", "-1.00")
+    assert refresh(connection)[1].failed == 1
+    assert refresh(connection)[1].failed == 0
+    erp.add_invoice(1, "2026-11-02", None)
+    run, outcome = refresh(connection)
+    assert outcome.failed == 1
+    assert items(connection, run)[0][4] == "nota NF-1: valor negativo, e mais 1"
+    assert refresh(connection)[1].failed == 0
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_account_of_a_customer_that_the_erp_lost_is_no_orphan(
+    erp: Erp, connection: psycopg.Connection, full: bool
+) -> None:
+    erp.add_account(7)
+    refresh(connection)
+    erp.add_invoice(7, "2026-11-01")
+    assert counts(refresh(connection, full=full)[1]) == (1, 1, 0, 0, 0)
+
+
+def test_a_row_that_does_not_say_when_it_changed_counts_as_changed(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    erp.owner.execute("alter table erp.invoice alter updated_at drop not null")
+    erp.add_client(1)
+    erp.add_client(2)
+    for _ in range(3):
+        erp.add_invoice(2, "2026-11-01")
+    refresh(connection)
+    late = erp.add_invoice(1, "2026-11-01")
+    erp.owner.execute("update erp.invoice set updated_at = null where invoice_id = %s", [late])
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.parametrize(("date", "failed"), [("-infinity", 1), ("infinity", 0)])
+def test_an_infinite_date_harms_nobody(
+    erp: Erp, connection: psycopg.Connection, date: str, failed: int
+) -> None:
+    good = erp.add_client(1)
+    erp.add_client(2)
+    erp.add_invoice(1, "2026-11-01")
+    erp.add_invoice(2, "2026-11-01")
+    erp.owner.execute("update erp.invoice set issued_on = %s where invoice_id = 2", [date])
+    assert refresh(connection)[1].failed == failed
+    assert erp.stored(DAY)[good] == erp.expected(DAY)[good]
+
+
+def test_days_are_unknown_before_the_last_purchase_and_data_say_what_they_stand_for(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    good, bad = erp.add_client(1), erp.add_client(2)
+    erp.add_invoice(1, "2026-11-10")
+    erp.add_invoice(2, "2026-11-10", "-1.00")
+    refresh(connection)
+    assert erp.stored(dt.date(2026, 11, 9))[good][7] is None
+    assert erp.stored(dt.date(2026, 11, 10))[good][7] == 0
+    rows = erp.owner.execute("select account_id, as_of_on from crm.account_data(%s)", [DAY])
+    assert dict(rows.fetchall()) == {good: DAY, bad: None}
+
+
 def test_many_changed_accounts_are_read_by_a_scan_with_the_same_result(
     erp: Erp, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,6 +511,9 @@ def test_settings_are_refused_before_anything_changes(erp: Erp, connection: psyc
     erp.owner.execute("alter table erp.quote rename to quotation")
     refused(r"erp\.quote\.quoted_on")
     erp.owner.execute("alter table erp.quotation rename to quote")
+    erp.owner.execute("alter table erp.invoice alter issued_on type timestamp")
+    refused(r"erp\.invoice\.issued_on is timestamp without time zone, must be date")
+    erp.owner.execute("alter table erp.invoice alter issued_on type date")
     erp.owner.execute("revoke select on erp.customer from rotina_task")
     refused(r"erp\.customer\.customer_id")
     erp.owner.execute("grant select on erp.customer to rotina_task")

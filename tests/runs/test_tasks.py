@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,10 +34,15 @@ def context(task_id: str = "begin", run_id: str = "manual__1", **changes: Any) -
     }
     params = {"business_date": "2026-11-20", **changes.pop("params", {})}
     states = changes.pop("states", {})
+    try_number = changes.pop("try_number", 1)
     return {
         "dag": SimpleNamespace(dag_id=ROUTINE),
         "task": SimpleNamespace(task_id=task_id),
-        "ti": SimpleNamespace(get_task_states=lambda dag_id, task_ids, run_ids: {run_id: states}),
+        "ti": SimpleNamespace(
+            get_task_states=lambda dag_id, task_ids, run_ids: {run_id: states},
+            try_number=try_number,
+            max_tries=2,
+        ),
         "dag_run": SimpleNamespace(**{**dag_run, **changes}),
         "params": params,
     }
@@ -121,17 +127,143 @@ def test_steps_before_a_cleared_one_stay_done_and_those_after_it_are_done_again(
     assert [row[:3] for row in attempts(owner)] == [(1, "succeeded", 2), (2, "succeeded", len(done))]
 
 
+def broken(connection: psycopg.Connection, run: Run) -> Outcome:
+    work(connection, run)
+    raise RotinaError("not yet")
+
+
+def test_a_step_cleared_alone_closes_its_attempt_whichever_try_works(
+    owner: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    ended = {"report": "success"}
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), work)
+    tasks.report(context("report"), ["work"])
+    with pytest.raises(RotinaError):
+        tasks.step(context("work", states=ended), broken)
+    tasks.step(context("work", states=ended, try_number=2), work)
+    assert [(row[1], row[6]) for row in attempts(owner)] == [("succeeded", "sent")] * 2
+    for number in (1, 2, 3):
+        with pytest.raises(RotinaError):
+            tasks.step(context("work", states=ended, try_number=number), broken)
+    assert attempts(owner)[2:] == [(3, "failed", 0, 0, 0, "not yet", "sent")]
+    assert accounts(owner) == 2
+    assert len(mailbox) == 3
+
+
+def test_a_step_cleared_alone_is_not_done_again_because_of_its_summary(
+    owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), work)
+    tasks.report(context("report"), ["work"])
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(1))
+    assert tasks.step(context("work", states={"report": "success"}), work)["changed"] == 1
+    assert [(row[1], row[6]) for row in attempts(owner)] == [("succeeded", "sent"), ("succeeded", "failed")]
+
+
+def test_a_try_that_waited_for_another_try_of_its_step_finds_it_done(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    tasks.begin(context(), accept)
+    answers: list[dict[str, Any]] = []
+    second = threading.Thread(target=lambda: answers.append(tasks.step(context("work"), work)))
+    with record.routine_lock(connection, ROUTINE):
+        second.start()
+        while not owner.execute(
+            "select from pg_locks where locktype = 'advisory' and not granted"
+        ).fetchall():
+            assert second.is_alive()
+        run = record.latest_attempt(connection, ROUTINE, "manual__1")
+        assert run is not None
+        with connection.transaction():
+            record.record_step(connection, run.id, "work", work(connection, run))
+        record.note_failure(connection, run.id, "the connection broke while committing")
+    second.join(30)
+    assert answers[0]["changed"] == 1
+    assert accounts(owner) == 1
+    assert tasks.report(context("report"), ["work"])["status"] == "succeeded"
+
+
+class TaskTimeout(BaseException):
+    """Airflow's time-out of a task is no Exception either."""
+
+
+def test_a_timeout_in_the_middle_of_a_statement_is_named_and_frees_the_lock(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    def slow(connection: psycopg.Connection, run: Run) -> Outcome:
+        connection.pgconn.send_query(b"select pg_sleep(600)")
+        raise TaskTimeout("Timeout, PID: 1")
+
+    tasks.begin(context(), accept)
+    with pytest.raises(TaskTimeout):
+        tasks.step(context("work"), slow)
+    assert attempts(owner)[0][5] == "Timeout, PID: 1"
+    with record.routine_lock(connection, ROUTINE, wait_seconds=30):
+        assert accounts(owner) == 0
+
+
+def test_a_refused_date_is_not_worked_for_even_when_begin_is_overruled(owner: psycopg.Connection) -> None:
+    changes = {"params": {"business_date": "2126-11-20"}}
+    with pytest.raises(AirflowFailException):
+        tasks.begin(context(**changes), accept)
+    with pytest.raises(ValueError, match="no business date"):
+        tasks.step(context("work", **changes), work)
+    assert accounts(owner) == 0
+
+
+def test_without_a_mail_connection_nothing_was_sent_and_it_can_be_sent_later(
+    owner: psycopg.Connection, mailbox: Mailbox, smtp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), work)
+    monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT")
+    for _ in range(2):
+        with pytest.raises(NotSentError, match="SMTP connection is not found"):
+            tasks.report(context("report"), ["work"])
+        assert attempts(owner)[0][6] == "failed"
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", smtp_connection(smtp_port))
+    assert tasks.report(context("report"), ["work"])["summary"] == "sent"
+    assert len(mailbox) == 1
+
+
+def test_an_address_that_is_none_is_named_and_can_be_mended(owner: psycopg.Connection) -> None:
+    owner.execute("update crm.routine_recipient set email = 'joão@exemplo.com.br'")
+    owner.execute(
+        "insert into crm.app_user (login, name, email) values ('ana', 'Ana', 'joão@exemplo.com.br')"
+    )
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), work)
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=r"joão@exemplo\.com\.br"):
+            tasks.report(context("report"), ["work"])
+        assert attempts(owner)[0][6] == "failed"
+    owner.execute("update crm.app_user set email = 'joao@exemplo.com.br'")
+    assert tasks.report(context("report"), ["work"])["summary"] == "sent"
+
+
+def test_a_summary_that_may_have_been_sent_stays_red(owner: psycopg.Connection) -> None:
+    tasks.begin(context(), accept)
+    tasks.step(context("work"), work)
+    owner.execute("update crm.run set summary_status = 'sending'")
+    for _ in range(2):
+        with pytest.raises(AirflowFailException):
+            tasks.report(context("report"), ["work"])
+    assert attempts(owner)[0][6] == "unknown"
+
+
 def test_a_failing_step_changes_nothing_and_the_run_says_why(
     owner: psycopg.Connection, mailbox: Mailbox
 ) -> None:
-    def broken(connection: psycopg.Connection, run: Run) -> Outcome:
+    def divides(connection: psycopg.Connection, run: Run) -> Outcome:
         work(connection, run)
         connection.execute("select 1/0")
         raise AssertionError
 
     tasks.begin(context(), accept)
     with pytest.raises(psycopg.errors.DivisionByZero):
-        tasks.step(context("work"), broken)
+        tasks.step(context("work"), divides)
     assert accounts(owner) == 0
     with pytest.raises(AirflowFailException, match="division by zero"):
         tasks.report(context("report"), ["work"])
@@ -140,9 +272,6 @@ def test_a_failing_step_changes_nothing_and_the_run_says_why(
 
 
 def test_a_step_that_works_at_the_second_try_leaves_no_reason(owner: psycopg.Connection) -> None:
-    def broken(connection: psycopg.Connection, run: Run) -> Outcome:
-        raise RotinaError("not yet")
-
     tasks.begin(context(), accept)
     with pytest.raises(RotinaError):
         tasks.step(context("work"), broken)

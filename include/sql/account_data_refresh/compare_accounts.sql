@@ -14,7 +14,7 @@ with purchase as (
         sum(value) as accumulated_value,
         count(*) as purchase_count,
         (array_agg(code order by issued_on, invoice_id))[count(*)] as last_invoice_code,
-        min(coalesce(value, -1)) < 0 as invalid
+        not bool_and(value is not null and value >= 0 and value < 1000000000000) as invalid
     from erp.invoice
     where
         cancelled_at is null
@@ -38,11 +38,29 @@ last_quote as (
     group by customer_id
 ),
 
+-- With its data as they stand. Joined first, in parallel: the rows of purchase come one by one, in order.
+present as (
+    select
+        s.account_id,
+        s.customer_id,
+        old.as_of_on,
+        old.last_purchase_date,
+        old.first_purchase_date,
+        old.last_purchase_value,
+        old.first_purchase_value,
+        coalesce(old.accumulated_value, 0) as accumulated_value,
+        old.last_quote_date,
+        coalesce(old.purchase_count, 0) as purchase_count,
+        old.last_invoice_code
+    from selection as s
+    left join crm.account_supplementary as old on s.account_id = old.account_id
+),
+
 account as (
     select
         s.account_id,
         coalesce(s.customer_id, p.customer_id) as customer_id,
-        old.as_of_on as old_as_of_on,
+        s.as_of_on as old_as_of_on,
         p.last_purchase_date,
         p.first_purchase_date,
         p.last_purchase_value,
@@ -53,25 +71,24 @@ account as (
         p.last_invoice_code,
         case
             when s.account_id is null then 'no_account'
-            when %(newer_than)s::date is not null or old.as_of_on > %(business_date)s then 'newer_data'
+            when %(newer_than)s::date is not null or s.as_of_on > %(business_date)s then 'newer_data'
             when p.invalid or s.customer_id = any(array(select customer_id from undated_customer))
                 then 'invalid_invoice'
             when
-                (old.last_purchase_date is not distinct from p.last_purchase_date)
-                and (old.first_purchase_date is not distinct from p.first_purchase_date)
-                and (old.last_purchase_value is not distinct from p.last_purchase_value)
-                and (old.first_purchase_value is not distinct from p.first_purchase_value)
-                and coalesce(old.accumulated_value, 0) = coalesce(p.accumulated_value, 0)
-                and coalesce(old.purchase_count, 0) = coalesce(p.purchase_count, 0)
-                and (old.last_invoice_code is not distinct from p.last_invoice_code)
-                and (old.last_quote_date is not distinct from q.last_quote_date)
+                (s.last_purchase_date is not distinct from p.last_purchase_date)
+                and (s.first_purchase_date is not distinct from p.first_purchase_date)
+                and (s.last_purchase_value is not distinct from p.last_purchase_value)
+                and (s.first_purchase_value is not distinct from p.first_purchase_value)
+                and s.accumulated_value = coalesce(p.accumulated_value, 0)
+                and s.purchase_count = coalesce(p.purchase_count, 0)
+                and (s.last_invoice_code is not distinct from p.last_invoice_code)
+                and (s.last_quote_date is not distinct from q.last_quote_date)
                 then case when s.customer_id is null then 'not_linked' else 'unchanged' end
             else 'changed'
         end as finding
-    from selection as s
+    from present as s
     full join purchase as p on s.customer_id = p.customer_id
     left join last_quote as q on s.customer_id = q.customer_id
-    left join crm.account_supplementary as old on s.account_id = old.account_id
 )
 
 select * from account

@@ -10,7 +10,9 @@ with customer_to_check as (
 
 unknown_customer as (
     select k.customer_id from customer_to_check as k
-    where not exists (select from erp.customer as c where c.customer_id = k.customer_id)
+    where
+        not exists (select from erp.customer as c where c.customer_id = k.customer_id)
+        and not exists (select from crm.account as a where a.erp_customer_id = k.customer_id)
 ),
 
 orphan as (
@@ -45,6 +47,7 @@ orphan as (
         and i.cancelled_at is null
         and i.issued_on <= %(business_date)s
         and not exists (select from erp.customer as c where c.customer_id = i.customer_id)
+        and not exists (select from crm.account as a where a.erp_customer_id = i.customer_id)
 )
 
 select

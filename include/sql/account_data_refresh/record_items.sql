@@ -7,29 +7,41 @@ with invalid_invoice as (
         invoice_id,
         code,
         case
-            when issued_on is null then 'sem data'
-            when value is null then 'sem valor'
-            else 'valor negativo'
+            when issued_on is null or issued_on = '-infinity' then 'sem data'
+            when value is null or value = 'NaN' then 'sem valor'
+            when value < 0 then 'valor negativo'
+            else 'valor grande demais'
         end as problem
     from erp.invoice
     where
         customer_id = any(array(select customer_id from compared where finding = 'invalid_invoice'))
         and cancelled_at is null
-        and (issued_on is null or (issued_on <= %(business_date)s and (value is null or value < 0)))
+        and (
+            issued_on is null
+            or issued_on = '-infinity'
+            or (issued_on <= %(business_date)s and (value is null or value < 0 or value >= 1000000000000))
+        )
+),
+
+problem as (
+    select
+        customer_id,
+        (array_agg('nota ' || code || ': ' || problem order by invoice_id))[1]
+        || case when count(*) > 1 then ', e mais ' || count(*) - 1 else '' end as detail
+    from invalid_invoice
+    group by customer_id
 ),
 
 invalid_account as (
     select
         c.account_id,
-        known.record_id is not null as known,
-        (array_agg('nota ' || i.code || ': ' || i.problem order by i.invoice_id))[1] as detail,
-        count(*) - 1 as others
+        p.detail,
+        known.record_id is not null as known
     from compared as c
-    inner join invalid_invoice as i on c.customer_id = i.customer_id
+    inner join problem as p on c.customer_id = p.customer_id
     left join crm.account_data_problem as known
-        on known.record_kind = 'account' and c.account_id = known.record_id
+        on known.record_kind = 'account' and c.account_id = known.record_id and p.detail = known.detail
     where c.finding = 'invalid_invoice'
-    group by c.account_id, known.record_id
 )
 
 select
@@ -38,7 +50,7 @@ select
     account_id::text,
     case when known then 'skipped' else 'failed' end,
     case when known then 'known_problem' else 'invalid_invoice' end,
-    detail || case when others > 0 then ', e mais ' || others else '' end
+    detail
 from invalid_account
 union all
 select

@@ -3,17 +3,13 @@
 -- Parameters: run_id, business_date, audience_id.
 with problem as (
     select
-        'account' as record_kind,
-        account_id as record_id,
-        'invalid_invoice' as reason
-    from compared
-    where finding = 'invalid_invoice'
-    union all
-    select
-        'invoice',
-        invoice_id,
-        'invoice_without_customer'
-    from orphan_invoice
+        record_kind,
+        record_id::bigint as record_id,
+        detail
+    from crm.run_item
+    where
+        run_id = %(run_id)s
+        and reason in ('invalid_invoice', 'invoice_without_customer', 'known_problem')
 ),
 
 mended as (
@@ -36,12 +32,17 @@ mended as (
         )
 )
 
-insert into crm.account_data_problem (record_kind, record_id, reason, first_run_id, first_seen_on)
+insert into crm.account_data_problem as old (record_kind, record_id, detail, first_run_id, first_seen_on)
 select
     record_kind,
     record_id,
-    reason,
+    detail,
     %(run_id)s,
     %(business_date)s
 from problem
-on conflict do nothing
+on conflict (record_kind, record_id) do update
+    set
+        detail = excluded.detail,
+        first_run_id = excluded.first_run_id,
+        first_seen_on = excluded.first_seen_on
+    where old.detail <> excluded.detail

@@ -1,5 +1,8 @@
--- Columns of a schema that the current role may read: table, column. Parameter: schema.
-select c.relname, a.attname
+-- Columns of a schema that the current role may read: table, column, type. Parameter: schema.
+select
+    c.relname,
+    a.attname,
+    format_type(a.atttypid, null)
 from pg_class as c
 inner join pg_attribute as a on c.oid = a.attrelid and a.attnum > 0 and not a.attisdropped
 where

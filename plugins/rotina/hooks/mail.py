@@ -6,6 +6,7 @@ import smtplib
 from email.message import EmailMessage
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk.exceptions import AirflowException
 
 from rotina.errors import MaybeSentError, NotSentError, SettingError
 
@@ -34,7 +35,7 @@ class MailHook(SmtpHook):
         """
         try:
             self.get_conn()
-        except (OSError, smtplib.SMTPException, RuntimeError) as error:
+        except (AirflowException, OSError, smtplib.SMTPException, RuntimeError) as error:
             raise NotSentError(f"mail server {self.smtp_conn_id}: {error}") from error
         if "From" not in message:
             if not self.from_email:

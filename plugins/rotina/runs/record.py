@@ -137,8 +137,8 @@ def record_step(connection: psycopg.Connection, run_id: int, step: str, outcome:
     )
 
 
-def note_failure(connection: psycopg.Connection, run_id: int, message: str) -> None:
-    """Write down why a run is failing; `report` closes it."""
+def note_failure(connection: psycopg.Connection, run_id: int, message: str | None) -> None:
+    """Write down why a run is failing; `report` closes it. None takes back what a failed try wrote."""
     connection.execute(statement("runs/note_failure"), {"run_id": run_id, "message": message})
 
 
@@ -173,5 +173,7 @@ def routine_lock(
         try:
             yield
         finally:
-            if not connection.closed:
+            if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
                 cursor.execute(statement("runs/unlock_routine"), {"routine": routine})
+            else:  # interrupted in the middle of a statement: the session ends, and its lock with it
+                connection.close()

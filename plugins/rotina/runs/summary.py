@@ -114,24 +114,30 @@ def send_summary(
 
     Raises:
         NotSentError: the mail server did not take it, or refused some of the recipients.
-        SettingError: the mail connection is wrong.
+        SettingError: the mail connection or an address is wrong.
         MaybeSentError: it may have been sent, now or by a task that was killed while sending.
     """
-    recipients = recipients_of(connection, run)
-    claimed = connection.execute(
-        statement("runs/claim_summary"),
-        {"run_id": run.id, "recipients": [recipient.email for recipient in recipients]},
-    ).rowcount
-    if not claimed:
-        if run.summary_status == "sending":
-            error = MaybeSentError("the task that sent it was interrupted")
-            _finish(connection, run, "unknown", str(error))
-            raise error
+    if run.summary_status in ("sent", "unknown"):
         return run.summary_status
+    recipients = recipients_of(connection, run)
     if not recipients:
         return _finish(connection, run, "no_recipient", "nobody is set to receive it")
+    addresses = [recipient.email for recipient in recipients]
     try:
-        refused = send(compose_summary(connection, run, recipients, zone, run_url))
+        message = compose_summary(connection, run, recipients, zone, run_url)
+    except ValueError as error:  # what the e-mail library says of an address that is none
+        wrong = SettingError(
+            "recipients of the summary", ", ".join(addresses), f"cannot be written to: {error}"
+        )
+        _finish(connection, run, "failed", str(wrong))
+        raise wrong from error
+    claim = {"run_id": run.id, "recipients": addresses}
+    if not connection.execute(statement("runs/claim_summary"), claim).rowcount:
+        interrupted = MaybeSentError("another task is sending it, or was interrupted while it did")
+        _finish(connection, run, "unknown", str(interrupted))
+        raise interrupted
+    try:
+        refused = send(message)
     except (NotSentError, SettingError) as error:
         _finish(connection, run, "failed", str(error))
         raise

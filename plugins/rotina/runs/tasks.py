@@ -54,7 +54,7 @@ def begin(context: Context, check: Check) -> dict[str, Any]:
         business_date = business_date_of(_occasion(context), entry.zone)
         refuse_future(business_date, entry.zone)
     except SettingError as error:
-        problem = error
+        problem, business_date = error, None
     dag_run = context["dag_run"]
     request = RunRequest(
         routine=entry.routine,
@@ -101,26 +101,51 @@ def step(context: Context, work: Work) -> dict[str, Any]:
         run = _current_run(connection, context)
         try:
             with record.routine_lock(connection, run.routine):
-                closed = run if run.status != "running" else None
-                if closed:
-                    run = record.reopen_run(connection, closed, name)
+                run = _current_run(connection, context)  # as it is now: another try may have worked meanwhile
+                if run.status != "running":
+                    run = record.reopen_run(connection, run, name)
                 if name in run.steps:
                     log.info("Step %s was committed by an earlier try; nothing left to do", name)
-                    return _counts(run)
-                connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-                with connection.transaction():
-                    outcome = work(connection, run)
-                    record.record_step(connection, run.id, name, outcome)
-        except Exception as error:
+                    record.note_failure(connection, run.id, None)
+                else:
+                    _do_step(connection, run, name, work)
+        except BaseException as error:  # a time-out of the task is no Exception
             _note_failure(run, error)
+            if _is_last_try(context, error):
+                _close_when_alone(context, run)
             if isinstance(error, SettingError):
                 raise AirflowFailException(f"{error}. {_NO_CHANGE}") from error
             raise
-    counts = _counts(outcome)
-    log.info("%s for %s: %s %s", run.routine, run.date, counts, outcome.details)
-    if closed and _has_ended(context, REPORT_TASK):
-        report(context, closed.steps)
-    return counts
+        run = _close_when_alone(context, run)
+    log.info("%s for %s: %s %s", run.routine, run.date, _counts(run), run.details)
+    return _counts(run)
+
+
+def _do_step(connection: psycopg.Connection, run: Run, name: str, work: Work) -> None:
+    refuse_future(run.date, load_agenda().entry(run.routine).zone)
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with connection.transaction():
+        outcome = work(connection, run)
+        record.record_step(connection, run.id, name, outcome)
+    connection.isolation_level = None
+
+
+def _close_when_alone(context: Context, run: Run) -> Run:
+    """Close the attempt of a step that was cleared alone: `report` has ended and will not run again.
+
+    The summary that cannot be sent stands in the run record; failing the step for it would do its work again.
+    Returns the run as it stands.
+    """
+    with ErpHook().connect() as connection:
+        run = _current_run(connection, context)
+        if run.attempt > 1 and run.status == "running" and _has_ended(context, REPORT_TASK):
+            record.close_run(connection, run.id, *_verdict(run, [context["task"].task_id]))
+            run = _current_run(connection, context)
+            try:
+                _send(connection, run, load_agenda().entry(run.routine))
+            except (NotSentError, AirflowFailException):
+                log.exception("The summary of run record %s was not delivered", run.id)
+    return run
 
 
 def report(context: Context, steps: list[str]) -> dict[str, Any]:
@@ -165,6 +190,8 @@ def _send(connection: psycopg.Connection, run: Run, entry: Entry) -> str:
         raise AirflowFailException(f"{stands} was not sent: {error}") from error
     except MaybeSentError as error:
         raise AirflowFailException(f"{stands} may not have reached everybody: {error}") from error
+    if summary == "unknown":
+        raise AirflowFailException(f"{stands} may have been sent or not; it is not sent again")
     if summary == "no_recipient":
         log.warning("Nobody received the summary: add a row to crm.app_user or crm.routine_recipient")
     return summary
@@ -189,7 +216,7 @@ def _current_run(connection: psycopg.Connection, context: Context) -> Run:
     return run
 
 
-def _note_failure(run: Run, error: Exception) -> None:
+def _note_failure(run: Run, error: BaseException) -> None:
     """Write the reason down on a connection of its own: that of the work may be broken."""
     message = str(error).strip() or type(error).__name__
     try:
@@ -197,6 +224,11 @@ def _note_failure(run: Run, error: Exception) -> None:
             record.note_failure(connection, run.id, message)
     except psycopg.Error:
         log.exception("The run record does not get the reason of the failure: no database")
+
+
+def _is_last_try(context: Context, error: BaseException) -> bool:
+    """Whether Airflow will not try this task again after `error`."""
+    return isinstance(error, SettingError) or context["ti"].try_number > context["ti"].max_tries
 
 
 def _has_ended(context: Context, task_id: str) -> bool:
@@ -222,5 +254,5 @@ def _occasion(context: Context) -> Occasion:
     )
 
 
-def _counts(source: Run | Outcome) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in ("selected", "changed", "unchanged", "skipped", "failed")}
+def _counts(run: Run) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in ("selected", "changed", "unchanged", "skipped", "failed")}

@@ -12,12 +12,14 @@ branch_labels = None
 depends_on = None
 
 
+# A row that is there already is touched all the same: a refresh that looked at the old link and now deletes the row
+# then fails (could not serialize) and is tried again, instead of taking the new link for done.
 DUE_WHEN_ACCOUNTS_ARRIVE = """
 create function crm.account_data_due_on_insert() returns trigger language plpgsql as $$
 begin
     insert into crm.account_data_due (account_id)
     select id from arrived where erp_customer_id is not null
-    on conflict do nothing;
+    on conflict (account_id) do update set account_id = excluded.account_id;
     return null;
 end
 $$;
@@ -29,7 +31,8 @@ for each statement execute function crm.account_data_due_on_insert();
 DUE_WHEN_THE_LINK_CHANGES = """
 create function crm.account_data_due_on_link() returns trigger language plpgsql as $$
 begin
-    insert into crm.account_data_due (account_id) values (new.id) on conflict do nothing;
+    insert into crm.account_data_due (account_id) values (new.id)
+    on conflict (account_id) do update set account_id = excluded.account_id;
     return null;
 end
 $$;
@@ -39,7 +42,8 @@ for each row when (old.erp_customer_id is distinct from new.erp_customer_id)
 execute function crm.account_data_due_on_link();
 """
 
-# The nine fields of every account as of a date, with the date that the data stand for.
+# The nine fields of every account, with the days since the last purchase on a date (none before it) and the business
+# date that the data stand for: of an account that is due or has a problem, that of its own last refresh.
 ACCOUNT_DATA = """
 create function crm.account_data(on_date date) returns table (
     account_id bigint,
@@ -47,7 +51,7 @@ create function crm.account_data(on_date date) returns table (
     first_purchase_date date,
     last_purchase_value numeric(14, 2),
     first_purchase_value numeric(14, 2),
-    accumulated_value numeric(16, 2),
+    accumulated_value numeric(20, 2),
     last_quote_date date,
     purchase_count bigint,
     days_since_last_purchase integer,
@@ -63,11 +67,16 @@ create function crm.account_data(on_date date) returns table (
         coalesce(s.accumulated_value, 0),
         s.last_quote_date,
         coalesce(s.purchase_count, 0),
-        on_date - s.last_purchase_date,
+        case when s.last_purchase_date <= on_date then on_date - s.last_purchase_date end,
         s.last_invoice_code,
-        greatest(s.as_of_on, (select refreshed_through_on from crm.account_data_state))
+        case
+            when due.account_id is not null or problem.record_id is not null then s.as_of_on
+            else greatest(s.as_of_on, (select refreshed_through_on from crm.account_data_state))
+        end
     from crm.account as a
     left join crm.account_supplementary as s on s.account_id = a.id
+    left join crm.account_data_due as due on due.account_id = a.id
+    left join crm.account_data_problem as problem on problem.record_kind = 'account' and problem.record_id = a.id
 $$;
 """
 
@@ -102,7 +111,7 @@ def upgrade() -> None:
         "account_data_problem",
         sa.Column("record_kind", sa.Text(), nullable=False),
         sa.Column("record_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("first_run_id", sa.BigInteger(), nullable=False),
         sa.Column("first_seen_on", sa.Date(), nullable=False),
         sa.CheckConstraint(
@@ -129,7 +138,7 @@ def upgrade() -> None:
         sa.Column("first_purchase_date", sa.Date(), nullable=True),
         sa.Column("last_purchase_value", sa.Numeric(precision=14, scale=2), nullable=True),
         sa.Column("first_purchase_value", sa.Numeric(precision=14, scale=2), nullable=True),
-        sa.Column("accumulated_value", sa.Numeric(precision=16, scale=2), nullable=False),
+        sa.Column("accumulated_value", sa.Numeric(precision=20, scale=2), nullable=False),
         sa.Column("last_quote_date", sa.Date(), nullable=True),
         sa.Column("purchase_count", sa.BigInteger(), nullable=False),
         sa.Column("last_invoice_code", sa.Text(), nullable=True),
