@@ -390,6 +390,17 @@ def test_a_relink_during_the_refresh_is_not_lost(erp: Erp, connection: psycopg.C
     assert erp.stored(DAY) == erp.expected(DAY)
 
 
+def test_a_total_that_cannot_be_is_reported(erp: Erp, connection: psycopg.Connection) -> None:
+    erp.add_client(1)
+    erp.add_client(2)
+    erp.add_invoice(2, "2026-11-01")
+    for _ in range(2):
+        erp.add_invoice(1, "2026-11-01", "999999999999.99")
+    run, outcome = refresh(connection)
+    assert counts(outcome) == (2, 1, 0, 0, 1)
+    assert items(connection, run)[0][4] == "o total das notas é grande demais"
+
+
 def test_another_problem_of_a_known_account_is_a_new_failure(
     erp: Erp, connection: psycopg.Connection
 ) -> None:

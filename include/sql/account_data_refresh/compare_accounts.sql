@@ -14,7 +14,7 @@ with purchase as (
         sum(value) as accumulated_value,
         count(*) as purchase_count,
         (array_agg(code order by issued_on, invoice_id))[count(*)] as last_invoice_code,
-        not bool_and(value is not null and value >= 0 and value < 1000000000000) as invalid
+        min(coalesce(value, -1)) < 0 or sum(value) >= 1000000000000 as invalid  -- NaN is above all numbers
     from erp.invoice
     where
         cancelled_at is null

@@ -35,23 +35,22 @@ problem as (
 invalid_account as (
     select
         c.account_id,
-        p.detail,
-        known.record_id is not null as known
+        coalesce(p.detail, 'o total das notas é grande demais') as detail
     from compared as c
-    inner join problem as p on c.customer_id = p.customer_id
-    left join crm.account_data_problem as known
-        on known.record_kind = 'account' and c.account_id = known.record_id and p.detail = known.detail
+    left join problem as p on c.customer_id = p.customer_id
     where c.finding = 'invalid_invoice'
 )
 
 select
     %(run_id)s,
     'account',
-    account_id::text,
-    case when known then 'skipped' else 'failed' end,
-    case when known then 'known_problem' else 'invalid_invoice' end,
-    detail
-from invalid_account
+    a.account_id::text,
+    case when known.record_id is null then 'failed' else 'skipped' end,
+    case when known.record_id is null then 'invalid_invoice' else 'known_problem' end,
+    a.detail
+from invalid_account as a
+left join crm.account_data_problem as known
+    on known.record_kind = 'account' and a.account_id = known.record_id and a.detail = known.detail
 union all
 select
     %(run_id)s,
