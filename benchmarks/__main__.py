@@ -29,8 +29,7 @@ def main() -> int:
         print(f"{name}:", flush=True)
         results += BENCHMARKS[name](sizes)
 
-    kept = [row for row in _kept() if row["name"] not in {result.name for result in results}]
-    rows = sorted([*kept, *(result.as_row() for result in results)], key=lambda row: str(row["name"]))
+    rows = [result.as_row() for result in results]
     RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     print()
     for result in results:
@@ -40,11 +39,6 @@ def main() -> int:
             f"{result.ratio:>8.3f} × {result.baseline_name} ({result.baseline:.3f}), goal {result.goal}"
         )
     return 0 if all(result.holds for result in results) else 1
-
-
-def _kept() -> list[dict[str, object]]:
-    """Rows of benchmarks that did not run this time."""
-    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
 
 
 sys.exit(main())

@@ -123,7 +123,7 @@ def account_data_refresh(sizes: Sizes) -> list[Result]:
             "s",
             "bare aggregates into tables",
             baseline,
-            "<= 1.5",
+            "<= 1.15",
         ),
         Result(
             "account_data_refresh.incremental",

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from rotina import sql
 from rotina.errors import SettingError
@@ -31,6 +44,11 @@ STATEMENTS = {
     "make_table": "-- A table from a value. Parameter: value.\n"
     "create temp table made as select %(value)s as value",
     "sleep": "-- Wait. Parameter: seconds.\nselect 1 as number, pg_sleep(%(seconds)s)::text as name",
+    "fail_late": "-- Many rows, then an error. No parameters.\n"
+    "select 1000000 / (100000 - n) from generate_series(1, 100000) as n",
+    "limits": "-- Settings of the session. No parameters.\n"
+    "select current_setting('application_name'), current_setting('statement_timeout'),\n"
+    "       current_setting('client_connection_check_interval')",
     "awkward": "-- Text that breaks careless files. No parameters.\n"
     "select n, case n % 3 when 0 then null when 1 then E'a|b\"c\\nd\\\\e' else 'ação' end\n"
     "from generate_series(1, 3000) as n",
@@ -134,7 +152,7 @@ def test_the_erp_is_read_only(hook: ErpHook) -> None:
     "options", [{"format": "csv", "delimiter": "|", "header": True}, {}, {"format": "binary"}]
 )
 def test_a_copy_to_a_file_and_back_is_the_same(
-    hook: ErpHook, owner: psycopg.Connection, tmp_path: Path, options: dict[str, object]
+    hook: ErpHook, owner: psycopg.Connection, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     owner.execute("create table crm.copied (n int, t text)")
     owner.execute("grant select, insert on crm.copied to rotina_task")
@@ -146,7 +164,7 @@ def test_a_copy_to_a_file_and_back_is_the_same(
     assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(path.read_bytes()).digest()
     query = STATEMENTS["awkward"].removeprefix("-- Text that breaks careless files. No parameters.\n")
     difference = f"({query}) except table crm.copied"
-    assert owner.execute(difference).fetchall() == []  # type: ignore[arg-type]
+    assert owner.execute(difference).fetchall() == []
 
 
 def test_a_copy_with_parameters(hook: ErpHook, tmp_path: Path) -> None:
@@ -163,3 +181,129 @@ def test_a_broken_file_copies_nothing(hook: ErpHook, owner: psycopg.Connection, 
     with pytest.raises(Exception, match="three"):
         hook.copy_from_file("crm.copied", ["n"], path, format="csv")
     assert owner.execute("select count(*) from crm.copied").fetchone() == (0,)
+
+
+def test_a_copy_has_the_limits_of_the_session(hook: ErpHook, tmp_path: Path) -> None:
+    path = tmp_path / "limits.csv"
+    hook.copy_to_file("limits", path, format="csv")
+    assert path.read_text() == "rotina,1h,10s\n"
+
+
+def test_a_copy_that_takes_too_long_is_cancelled(
+    task_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hook = connect(monkeypatch, task_uri, extra={"options": "-c statement_timeout=50ms"})
+    with pytest.raises(asyncpg.QueryCanceledError):
+        hook.copy_to_file("sleep", tmp_path / "slept.csv", {"seconds": 30}, format="csv")
+
+
+@pytest.mark.parametrize("before", [None, "yesterday's"])
+def test_a_failed_copy_leaves_what_was_there(hook: ErpHook, tmp_path: Path, before: str | None) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    if before is not None:
+        (folder / "rows.csv").write_text(before)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        hook.copy_to_file("fail_late", folder / "rows.csv", format="csv")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == (
+        {} if before is None else {"rows.csv": before}
+    )
+
+
+def test_a_copy_replaces_a_file(hook: ErpHook, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "names.csv").write_text("a longer text of yesterday\n")
+    hook.copy_to_file("list_names", folder / "names.csv", {"most": 1}, format="csv")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"names.csv": "1,nome 1\n"}
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for localhost and its key, as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / f"{name}.crt", folder / f"{name}.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    files[1].chmod(0o600)
+    return files
+
+
+@pytest.fixture
+def tls_port(task_uri: str, tmp_path: Path) -> Iterator[int]:
+    """Port of a TLS door to the server, which was built without TLS; it wants the client's certificate."""
+    server_files, client_files = make_certificate(tmp_path, "server"), make_certificate(tmp_path, "client")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*server_files)
+    context.load_verify_locations(client_files[0])
+    context.verify_mode = ssl.CERT_REQUIRED
+    folder = parse_qs(urlsplit(task_uri).query)["host"][0]
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):  # the other side hung up
+            while data := source.recv(65536):
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    class Door(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(8, socket.MSG_WAITALL)  # SSLRequest
+            self.request.sendall(b"S")
+            with (
+                suppress(ssl.SSLError, ConnectionError),  # a client that does not trust us, or we it
+                context.wrap_socket(self.request, server_side=True) as client,
+                socket.socket(socket.AF_UNIX) as database,
+            ):
+                database.connect(f"{folder}/.s.PGSQL.5432")
+                answers = threading.Thread(target=pump, args=(database, client))
+                answers.start()
+                pump(client, database)
+                answers.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Door) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_a_copy_uses_the_certificates_of_the_connection(
+    task_uri: str, tls_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    extra = {
+        "sslmode": "verify-full",
+        "sslrootcert": str(tmp_path / "server.crt"),
+        "sslcert": str(tmp_path / "client.crt"),
+        "sslkey": str(tmp_path / "client.key"),
+    }
+    hook = connect(monkeypatch, task_uri, host="localhost", port=tls_port, extra=extra)
+    assert hook.copy_to_file("awkward", tmp_path / "copy.csv", format="csv") == 3000
+
+
+def test_a_copy_refuses_a_server_with_another_certificate(
+    task_uri: str, tls_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    extra = {"sslmode": "verify-full", "sslrootcert": str(tmp_path / "client.crt")}
+    hook = connect(monkeypatch, task_uri, host="localhost", port=tls_port, extra=extra)
+    (tmp_path / "rows.csv").touch()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        hook.copy_from_file("crm.account", ["name"], tmp_path / "rows.csv", format="csv")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from rotina.local import supervision
 from rotina.local.environment import airflow_environment, load_secrets
 from rotina.local.postgres import AIRFLOW_DATABASE, EmbeddedPostgres
 from rotina.local.settings import LocalSettings
-from rotina.local.stack import Stack, StackError, check_ports
+from rotina.local.stack import Stack, StackError, business_today, check_ports
 from rotina.local.supervision import PARTS, Supervision
 
 
@@ -59,10 +60,41 @@ def test_up_starts_nothing_when_a_port_is_taken(tmp_path: Path, taken: int) -> N
     assert stack.supervision.pid is None
 
 
-def test_only_one_up_at_a_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [Stack.up, Stack.down, Stack.reset, lambda stack: stack.day(dt.date(2026, 1, 2))],
+    ids=["up", "down", "reset", "day"],
+)
+def test_only_one_command_at_a_time(tmp_path: Path, command: Callable[[Stack], object]) -> None:
     settings = LocalSettings(home=tmp_path / "home")
-    with Stack(settings)._alone(), pytest.raises(StackError, match="another make up or make day is at work"):
-        Stack(settings).up()
+    with Stack(settings)._alone():
+        load_secrets(settings.home)
+        before = sorted(settings.home.iterdir())
+        with pytest.raises(StackError, match="another command is at work"):
+            command(Stack(settings))
+        assert sorted(settings.home.iterdir()) == before
+
+
+def test_reset_keeps_the_lock_that_another_command_may_wait_with(tmp_path: Path) -> None:
+    stack = Stack(LocalSettings(home=tmp_path))
+    with stack._alone():
+        lock = (tmp_path / ".lock").stat().st_ino
+    stack.reset()
+    assert (tmp_path / ".lock").stat().st_ino == lock
+
+
+def test_a_day_in_the_future_starts_nothing(tmp_path: Path) -> None:
+    stack = Stack(LocalSettings(home=tmp_path / "home"))
+    tomorrow = business_today() + dt.timedelta(days=1)
+    with pytest.raises(StackError, match=f"DATE = {tomorrow}: must not be in the future"):
+        stack.day(tomorrow)
+    assert not stack.home.exists()
+
+
+def test_today_is_not_in_the_future(tmp_path: Path, taken: int) -> None:
+    stack = Stack(LocalSettings(home=tmp_path / "home", smtp_port=taken))
+    with pytest.raises(StackError, match=f"port {taken} is taken"):  # the next thing that is looked at
+        stack.day(business_today())
 
 
 def test_reset_deletes_its_own_files_only(tmp_path: Path) -> None:
@@ -72,7 +104,7 @@ def test_reset_deletes_its_own_files_only(tmp_path: Path) -> None:
     (tmp_path / "mailbox" / "1.eml").touch()
     (tmp_path / "somebody-elses.txt").touch()
     stack.reset()
-    assert [path.name for path in tmp_path.iterdir()] == ["somebody-elses.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "somebody-elses.txt"}
 
 
 def test_postgres_keeps_its_data_over_a_restart(tmp_path: Path) -> None:

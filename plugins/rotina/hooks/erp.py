@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import asyncpg
 import psycopg
@@ -28,6 +30,22 @@ SESSION_OPTIONS = " ".join(
     ]
 )
 CONNECT_TIMEOUT_SECONDS = 10
+
+#: Settings of libpq that asyncpg understands too, most of them in a connection URI only.
+_SHARED_SETTINGS = (
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslcrl",
+    "sslnegotiation",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "target_session_attrs",
+    "passfile",
+    "krbsrvname",
+)
 
 
 class ErpHook(PostgresHook):
@@ -79,20 +97,29 @@ class ErpHook(PostgresHook):
     ) -> int:
         """COPY the rows of a statement to a file; returns their number.
 
+        The file appears when it is complete; a copy that fails leaves what was there before.
+
         Args:
             name: the statement.
-            path: the file, overwritten.
+            path: the file; one that is there is replaced.
             parameters: values of the statement.
             options: COPY options as asyncpg names them (`format`, `delimiter`, `header`, `null`, …).
         """
         with self.connect() as connection:
             query = psycopg.ClientCursor(connection).mogrify(statement(name), parameters)
 
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+
         async def copy(database: asyncpg.Connection) -> str:
-            with path.open("wb") as file:
+            with partial.open("xb") as file:
                 return str(await database.copy_from_query(query, output=file, **options))
 
-        return self._copy(copy)
+        try:
+            rows = self._copy(copy)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return rows
 
     def copy_from_file(self, table: str, columns: list[str], path: Path, **options: Any) -> int:
         """COPY a file into a table (`schema.table`); returns the number of rows. All of them or none.
@@ -149,13 +176,16 @@ class ErpHook(PostgresHook):
 
     def _asyncpg_arguments(self) -> dict[str, Any]:
         arguments = self._arguments()
+        shared = {name: arguments[name] for name in _SHARED_SETTINGS if name in arguments}
+        # The URI has neither host nor password: it is only the way to hand over the other settings.
         return {
+            "dsn": f"postgresql://?{urlencode(shared)}",
             "host": arguments["host"],
             "port": arguments["port"],
             "user": arguments["user"],
             "password": arguments["password"],
             "database": arguments["dbname"],
-            "ssl": arguments.get("sslmode"),
             "timeout": float(arguments["connect_timeout"]),
-            "server_settings": {"application_name": arguments["application_name"]},
+            # The server itself reads `options`, as it does for libpq.
+            "server_settings": {name: arguments[name] for name in ("application_name", "options")},
         }

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -80,25 +80,27 @@ class Stack:
         return succeeded
 
     def down(self) -> None:
-        """Stop everything, running tasks included; all data stays."""
-        if self.supervision.pid is None and not self.postgres.running:
-            print("Not running.")
-        with _step("Stopping Airflow, mailbox and gateway simulator"):
-            self.supervision.stop()
-        with _step("Stopping PostgreSQL"):
-            self.postgres.stop()
+        """Stop everything, running tasks included; all data stays.
+
+        Raises `StackError` when another command is at work.
+        """
+        with self._alone():
+            self._stop()
 
     def reset(self) -> None:
-        """Stop everything and delete the environment's data, for a fresh start with the next `up`."""
-        self.down()
-        print(f"Deleting {self.home}: databases, mailbox, gateway ledger, logs, passwords.")
-        for name in _KEPT:
-            if (self.home / name).exists():
-                shutil.rmtree(self.home / name)
-        for name in (*_KEPT_FILES, _LOCK):
-            (self.home / name).unlink(missing_ok=True)
-        with suppress(OSError):  # somebody else's files in it stay
-            self.home.rmdir()
+        """Stop everything and delete the environment's data, for a fresh start with the next `up`.
+
+        The home folder itself and the lock file in it stay: a deleted lock file would let two commands
+        each hold a lock of their own. Raises `StackError` when another command is at work.
+        """
+        with self._alone():
+            self._stop()
+            print(f"Deleting what is in {self.home}: databases, mailbox, gateway ledger, logs, passwords.")
+            for name in _KEPT:
+                if (self.home / name).exists():
+                    shutil.rmtree(self.home / name)
+            for name in _KEPT_FILES:
+                (self.home / name).unlink(missing_ok=True)
 
     def status(self) -> bool:
         """Print what runs; returns whether everything does."""
@@ -118,8 +120,13 @@ class Stack:
         """Run every daily routine for a business date, in order; print their run records as one table.
 
         Runs in the servers when they are up, else without them (PostgreSQL and the mailbox are started
-        when needed and stopped again). Returns whether all routines succeeded.
+        when needed and stopped again). Returns whether all routines succeeded. Raises `StackError` for a
+        date in the future, before anything starts: a new environment would get its demonstration data
+        for that date.
         """
+        today = business_today()
+        if business_date > today:
+            raise StackError(f"DATE = {business_date}: must not be in the future (in Brazil it is {today})")
         with self._alone():
             if self.supervision.pid is not None:
                 self._check_settings_unchanged()
@@ -139,6 +146,14 @@ class Stack:
             finally:
                 if not was_running:
                     self.postgres.stop()
+
+    def _stop(self) -> None:
+        if self.supervision.pid is None and not self.postgres.running:
+            print("Not running.")
+        with _step("Stopping Airflow, mailbox and gateway simulator"):
+            self.supervision.stop()
+        with _step("Stopping PostgreSQL"):
+            self.postgres.stop()
 
     # -- up ---------------------------------------------------------------------------------------------
 
@@ -388,13 +403,15 @@ class Stack:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One `up` or `day` at a time in a home folder; the lock goes with the process."""
+        """One command that changes something at a time in a home folder; the lock goes with the process."""
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / _LOCK).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise StackError(f"another make up or make day is at work in {self.home}") from error
+                raise StackError(
+                    f"another command is at work in {self.home}; wait for it or end it"
+                ) from error
             yield
 
     def _print_summary(self) -> None:
