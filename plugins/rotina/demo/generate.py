@@ -168,7 +168,7 @@ def _people(plan: Plan, block: int, rng: np.random.Generator) -> dict[str, NDArr
         company[:4] = e_mail_missing[:4] = False
         birth_on[0] = np.datetime64(f"{(plan.business_date.year - 32) // 4 * 4}-02-29")
         birth_on[1:4] = np.datetime64(plan.business_date.replace(year=plan.business_date.year - 32))
-    birth_on[company] = np.datetime64("NaT")
+    birth_on[company] = np.datetime64("NaT", "D")
 
     first, last, second = (
         rng.integers(0, len(pool), size) for pool in (_FIRST_NAMES, _LAST_NAMES, _LAST_NAMES)
@@ -184,7 +184,9 @@ def _people(plan: Plan, block: int, rng: np.random.Generator) -> dict[str, NDArr
         zip(given_ascii, _LAST_NAMES_ASCII[last], index + 1, rng.choice(_DOMAINS, size), strict=True),
     )
     phones = map("+55119%08d".__mod__, rng.integers(0, 10**8, size).tolist())
-    created_at = _moments(plan, block, rng, _days(plan, rng, np.full(size, plan.today - 8 * _YEAR)))
+    created_at = _moments(
+        plan, block, rng, _days(plan, rng, np.full(size, plan.today - np.timedelta64(8 * _YEAR, "D")))
+    )
     unlinked = (index % 50 == 49) & (index < plan.accounts)
     return {
         "index": index,
@@ -223,7 +225,7 @@ def _invoices(
     cancelled_at = np.where(
         rng.random(len(owner)) < 0.02,
         _later(plan, rng, issued_at, at_most=np.timedelta64(30, "D")),
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "D"),
     )
     return Rows(
         erp_contract.invoice,
@@ -268,7 +270,7 @@ def _contracts(plan: Plan, rng: np.random.Generator, customers: dict[str, NDArra
             "customer_id": customers["customer_id"][has_one],
             "status": status,
             "starts_on": starts_at.astype("M8[D]"),
-            "ends_on": np.where(status == "ended", ended_at, np.datetime64("NaT")).astype("M8[D]"),
+            "ends_on": np.where(status == "ended", ended_at, np.datetime64("NaT", "D")).astype("M8[D]"),
             "monthly_value": rng.integers(49, 500, len(has_one)) - 0.1,
             "updated_at": np.where(status == "active", starts_at, ended_at),
         },
@@ -336,7 +338,7 @@ def _events(
     if block == 0:  # whatever the size: something happens on the business date
         owner[:3] = np.arange(3)
     registered_on = customers["created_at"][owner].astype("M8[D]")
-    days = _days(plan, rng, np.maximum(registered_on, plan.today - days_back))
+    days = _days(plan, rng, np.maximum(registered_on, plan.today - np.timedelta64(days_back, "D")))
     if block == 0:
         days[:3] = plan.today
     moments = _moments(plan, block, rng, days)
