@@ -23,6 +23,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
@@ -145,6 +146,48 @@ sales_order_item = Table(
     _column("quantity", Integer, "Units", required=True),
     _column("unit_value", _MONEY, "Price of one unit in BRL", required=True),
     comment="One row per product of an order.",
+)
+
+receivable = Table(
+    "receivable",
+    metadata,
+    _column("receivable_id", BigInteger, "Key of the receivable", key=True),
+    _column("code", Text, "Number of the document as people know it", required=True),
+    _column("customer_id", BigInteger, "Customer who owes it", required=True),
+    _column("due_on", Date, "Due date", required=True),
+    _column("value", _MONEY, "What is owed in BRL, without interest", required=True),
+    _column("payment_code", Text, "What the customer pays with: digitable line, Pix code or link"),
+    _column("paid_at", _MOMENT, "When it was paid in full; empty while it is open"),
+    _column("cancelled_at", _MOMENT, "When it was cancelled or renegotiated; empty while it is good"),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("receivable_customer_id", "customer_id"),
+    Index(
+        "receivable_due_on_open",
+        "due_on",
+        postgresql_where=text("paid_at is null and cancelled_at is null"),
+    ),
+    comment="One row per receivable (título). Rows are cancelled, never deleted.",
+)
+
+signature_request = Table(
+    "signature_request",
+    metadata,
+    _column("signature_request_id", BigInteger, "Key of the request", key=True),
+    _column("customer_id", BigInteger, "Customer who is to sign", required=True),
+    _column("contract_id", BigInteger, "Contract to be signed"),
+    _column("link", Text, "Address where the customer signs", required=True),
+    _column("requested_at", _MOMENT, "When the signature was asked for", required=True),
+    _column("expires_at", _MOMENT, "When the link stops working; empty: never"),
+    _column("signed_at", _MOMENT, "When it was signed; empty while it is not"),
+    _column("cancelled_at", _MOMENT, "When it was withdrawn; empty while it is good"),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("signature_request_customer_id", "customer_id"),
+    Index(
+        "signature_request_open",
+        "requested_at",
+        postgresql_where=text("signed_at is null and cancelled_at is null"),
+    ),
+    comment="One row per digital signature asked for.",
 )
 
 

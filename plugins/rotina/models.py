@@ -253,3 +253,384 @@ class RunItem(Base):
     outcome: Mapped[str]
     reason: Mapped[str]
     detail: Mapped[str | None]
+
+
+# -- messaging: the outbox --------------------------------------------------------------------------------
+
+
+class Gateway(Base):
+    """A way to send messages, with its limits and how it fares. See rotina.messaging.gateways."""
+
+    __tablename__ = "gateway"
+    __table_args__ = (
+        CheckConstraint("code ~ '^[a-z][a-z0-9_]*$'", name="code_is_a_name"),
+        CheckConstraint("kind in ('opa_suite', 'smtp', 'http_json')", name="kind_known"),
+        CheckConstraint("max_in_flight between 1 and 10000", name="max_in_flight_in_range"),
+        CheckConstraint("dispatchers between 1 and 64", name="dispatchers_in_range"),
+        CheckConstraint("dispatchers <= max_in_flight", name="dispatchers_within_max_in_flight"),
+        CheckConstraint("rate > 0 and rate < 'infinity'", name="rate_above_zero"),
+        CheckConstraint("burst >= 1", name="burst_above_zero"),
+        CheckConstraint("daily_quota > 0", name="daily_quota_above_zero"),
+        CheckConstraint("max_attempts between 1 and 100", name="max_attempts_in_range"),
+        CheckConstraint("backoff_seconds between 1 and backoff_most_seconds", name="backoff_in_order"),
+        CheckConstraint("hold_seconds >= 1", name="hold_seconds_above_zero"),
+        CheckConstraint("call_timeout_seconds between 1 and 600", name="call_timeout_in_range"),
+        CheckConstraint("payload_limit between 1 and 10485760", name="payload_limit_in_range"),
+        CheckConstraint("(paused_at is null) = (pause_reason is null)", name="pause_has_a_reason"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    code: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    kind: Mapped[str]
+    #: Airflow connection with the address and the secret.
+    connection_id: Mapped[str]
+    #: What only this kind of gateway has (for example the channel of opa_suite).
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    #: Time zone of the send windows and of the day of the quota.
+    timezone: Mapped[str] = mapped_column(server_default=text("'America/Sao_Paulo'"))
+
+    #: Messages claimed and not yet written back, all dispatchers together; as many become unknown in a crash.
+    max_in_flight: Mapped[int] = mapped_column(server_default=text("64"))
+    #: How many dispatchers may work at once; each has an equal share of max_in_flight.
+    dispatchers: Mapped[int] = mapped_column(server_default=text("1"))
+    #: Messages per second, all dispatchers together; empty: as fast as it goes.
+    rate: Mapped[float | None]
+    #: How many may go at once after a pause in sending; empty: one second's worth.
+    burst: Mapped[int | None]
+    #: Messages per day of its time zone; empty: no limit but what the gateway itself tells.
+    daily_quota: Mapped[int | None]
+
+    max_attempts: Mapped[int] = mapped_column(server_default=text("5"))
+    backoff_seconds: Mapped[int] = mapped_column(server_default=text("30"))
+    backoff_most_seconds: Mapped[int] = mapped_column(server_default=text("3600"))
+    #: How long a message is held whose recipient is in attendance.
+    hold_seconds: Mapped[int] = mapped_column(server_default=text("900"))
+    call_timeout_seconds: Mapped[int] = mapped_column(server_default=text("30"))
+    #: Bytes of a payload as JSON.
+    payload_limit: Mapped[int] = mapped_column(server_default=text("65536"))
+
+    paused_at: Mapped[dt.datetime | None]
+    paused_by: Mapped[str | None]
+    pause_reason: Mapped[str | None]
+    #: Not before this instant is anything sent: the gateway asked for it, or could not be reached.
+    slowed_until: Mapped[dt.datetime | None]
+    slow_reason: Mapped[str | None]
+    #: Times in a row that the gateway was slow or away; while above zero, one message at a time tries it.
+    failures: Mapped[int] = mapped_column(server_default=text("0"))
+    #: Grows when somebody moves messages ahead, so that dispatchers look at the front of the queue again.
+    order_version: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class SendWindow(Base):
+    """Hours in which a gateway may send, in its time zone. A day without a row is closed."""
+
+    __tablename__ = "send_window"
+    __table_args__ = (
+        CheckConstraint(
+            "day in ('monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday', "
+            "'holiday')",
+            name="day_known",
+        ),
+        CheckConstraint("opens_at < closes_at", name="opens_before_it_closes"),
+    )
+
+    gateway_id: Mapped[int] = mapped_column(ForeignKey("gateway.id", ondelete="CASCADE"), primary_key=True)
+    #: `holiday` takes the place of the weekday on a Brazilian national holiday.
+    day: Mapped[str] = mapped_column(primary_key=True)
+    opens_at: Mapped[dt.time] = mapped_column(primary_key=True)
+    #: 24:00 is the end of the day.
+    closes_at: Mapped[dt.time]
+
+
+class GatewayUsage(Base):
+    """The token bucket and the quota of a gateway, shared by its dispatchers."""
+
+    __tablename__ = "gateway_usage"
+
+    gateway_id: Mapped[int] = mapped_column(ForeignKey("gateway.id", ondelete="CASCADE"), primary_key=True)
+    tokens: Mapped[float] = mapped_column(server_default=text("0"))
+    filled_at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
+    #: Day of the gateway's time zone that `used` counts.
+    used_on: Mapped[dt.date | None]
+    used: Mapped[int] = mapped_column(server_default=text("0"))
+    #: What the gateway itself says may still be sent today, less what was claimed since it was asked.
+    available: Mapped[int | None]
+    available_on: Mapped[dt.date | None]
+
+
+class MessageTemplate(Base):
+    """A message template that a gateway approved, and which of our variables fill its places."""
+
+    __tablename__ = "message_template"
+    __table_args__ = (
+        UniqueConstraint("gateway_id", "code"),
+        CheckConstraint("code ~ '^[a-z][a-z0-9_]*$'", name="code_is_a_name"),
+        CheckConstraint("status in ('approved', 'pending', 'rejected', 'paused')", name="status_known"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    gateway_id: Mapped[int] = mapped_column(ForeignKey("gateway.id"))
+    code: Mapped[str]
+    name: Mapped[str]
+    #: Key of the template in the gateway.
+    gateway_template_id: Mapped[str]
+    #: The gateway's text; {{1}}, {{2}} … are filled by position.
+    body: Mapped[str]
+    #: Names of our variables, by position.
+    variables: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    status: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+
+
+class DunningStep(Base):
+    """A step of the dunning schedule (régua de cobrança): what is sent how many days after the due date."""
+
+    __tablename__ = "dunning_step"
+    __table_args__ = (
+        UniqueConstraint("days", "template_id"),
+        CheckConstraint("days between -365 and 3650", name="days_in_range"),
+        CheckConstraint("priority between 1 and 9", name="priority_in_range"),
+        CheckConstraint("valid_days between 0 and 365", name="valid_days_in_range"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    #: Below zero: before the due date; zero: on it; above: after it.
+    days: Mapped[int]
+    template_id: Mapped[int] = mapped_column(ForeignKey("message_template.id"))
+    priority: Mapped[int] = mapped_column(server_default=text("5"))
+    #: A day that is no business day moves to the next one.
+    next_business_day: Mapped[bool] = mapped_column(server_default=text("true"))
+    #: Days after its own on which the message may still go out.
+    valid_days: Mapped[int] = mapped_column(server_default=text("0"))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+
+
+class DunningException(Base):
+    """A customer of the ERP who gets no billing messages."""
+
+    __tablename__ = "dunning_exception"
+
+    customer_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    reason: Mapped[str]
+    #: Last day of the exception; empty: for good.
+    until_on: Mapped[dt.date | None]
+
+
+class Suppression(Base):
+    """An address that gets no messages: its owner opted out, or it does not exist."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (CheckConstraint("channel in ('phone', 'email')", name="channel_known"),)
+
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    #: As messages carry it: E.164, or the e-mail address in lower case.
+    address: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    source: Mapped[str]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class MessageKey(Base):
+    """The business key of every message ever written; it outlives the message: none is written twice."""
+
+    __tablename__ = "message_key"
+
+    dedupe_key: Mapped[str] = mapped_column(primary_key=True)
+    message_id: Mapped[int]
+
+
+class _MessageColumns:
+    """The columns of a message, in the queue and in the archive."""
+
+    gateway_id: Mapped[int]
+    #: Empty for an e-mail, whose text is in the payload.
+    template_id: Mapped[int | None]
+    dedupe_key: Mapped[str]
+    #: The routine that wrote it, and the key of what it is about there.
+    origin: Mapped[str]
+    origin_key: Mapped[str]
+    account_id: Mapped[int | None]
+    customer_id: Mapped[int | None]
+    #: Receivable of the ERP that it asks to pay; once paid, the message is cancelled instead of sent.
+    receivable_id: Mapped[int | None]
+    #: E.164 phone number, or e-mail address.
+    recipient: Mapped[str]
+    recipient_name: Mapped[str | None]
+    #: What is sent, frozen when written.
+    payload: Mapped[dict[str, Any]]
+    #: 1 goes first.
+    priority: Mapped[int] = mapped_column(server_default=text("5"))
+    #: Below zero: moved ahead within its priority; above: moved back.
+    position: Mapped[int] = mapped_column(server_default=text("0"))
+    status: Mapped[str] = mapped_column(server_default=text("'waiting'"))
+    #: Whether send_after has come, as far as dispatchers noticed.
+    ready: Mapped[bool] = mapped_column(server_default=text("true"))
+    send_after: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[dt.datetime | None]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    #: Run that wrote it.
+    run_id: Mapped[int | None]
+    #: Attempts made, and those that count against the gateway's max_attempts.
+    tries: Mapped[int] = mapped_column(server_default=text("0"))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    #: Who may write an attempt's outcome: a claim gives a new token.
+    lease_token: Mapped[int | None]
+    lease_until: Mapped[dt.datetime | None]
+    #: Why it is where it is: a class of outcome, or what an operator did.
+    reason: Mapped[str | None]
+    error: Mapped[str | None]
+    gateway_message_id: Mapped[str | None]
+    sent_at: Mapped[dt.datetime | None]
+    #: When it came to rest: sent, failed, cancelled or expired.
+    ended_at: Mapped[dt.datetime | None]
+    #: The furthest that the gateway has told: sent, delivered, read or failed.
+    delivery_status: Mapped[str | None]
+    delivered_at: Mapped[dt.datetime | None]
+    read_at: Mapped[dt.datetime | None]
+    delivery_error: Mapped[str | None]
+    #: When the gateway is asked next how far it got; empty: no more.
+    poll_after: Mapped[dt.datetime | None]
+
+
+class Message(_MessageColumns, Base):
+    """A message of the queue: written once by its producer, sent by queue_dispatch."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        CheckConstraint(
+            "status in ('waiting', 'sending', 'sent', 'failed', 'unknown', 'held', 'cancelled', 'expired')",
+            name="status_known",
+        ),
+        CheckConstraint("priority between 1 and 9", name="priority_in_range"),
+        CheckConstraint(
+            "delivery_status in ('sent', 'delivered', 'read', 'failed')", name="delivery_status_known"
+        ),
+        # What a claim reads, in the order of sending.
+        Index(
+            "message_ready",
+            "gateway_id",
+            "priority",
+            "position",
+            "id",
+            postgresql_where=text("status = 'waiting' and ready"),
+        ),
+        Index(
+            "message_later",
+            "gateway_id",
+            "send_after",
+            postgresql_where=text("status in ('waiting', 'held') and not ready"),
+        ),
+        Index(
+            "message_expiry",
+            "expires_at",
+            postgresql_where=text("status in ('waiting', 'held') and expires_at is not null"),
+        ),
+        Index("message_lease", "lease_until", postgresql_where=text("status = 'sending'")),
+        Index("message_unknown", "gateway_id", "id", postgresql_where=text("status = 'unknown'")),
+        Index("message_failed", "gateway_id", "id", postgresql_where=text("status = 'failed'")),
+        Index("message_poll", "gateway_id", "poll_after", postgresql_where=text("poll_after is not null")),
+        Index(
+            "message_gateway_message",
+            "gateway_id",
+            "gateway_message_id",
+            postgresql_where=text("gateway_message_id is not null"),
+        ),
+        Index("message_account", "account_id", postgresql_where=text("account_id is not null")),
+        Index("message_customer", "customer_id", postgresql_where=text("customer_id is not null")),
+        Index("message_created", "created_at", postgresql_using="brin"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+
+
+class _MessageAttemptColumns:
+    """The columns of an attempt, in the queue and in the archive."""
+
+    run_id: Mapped[int | None]
+    token: Mapped[int]
+    started_at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
+    #: Empty while the call is under way, and for good when its dispatcher was killed.
+    ended_at: Mapped[dt.datetime | None]
+    #: Class of outcome (rotina.messaging.outcome).
+    outcome: Mapped[str | None]
+    #: What the gateway answered: the HTTP or SMTP status, and its text.
+    code: Mapped[int | None]
+    error: Mapped[str | None]
+
+
+class MessageAttempt(_MessageAttemptColumns, Base):
+    """One call of a gateway for one message: committed before the call, closed after it."""
+
+    __tablename__ = "message_attempt"
+    __table_args__ = (Index(None, "run_id"),)
+
+    message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class MessageArchive(_MessageColumns, Base):
+    """Messages that came to rest months ago, one partition per month of their creation."""
+
+    __tablename__ = "message_archive"
+    __table_args__ = (
+        Index(None, "account_id"),
+        Index(None, "customer_id"),
+        {"postgresql_partition_by": "RANGE (created_at)"},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    created_at: Mapped[dt.datetime] = mapped_column(primary_key=True)
+    archived_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class MessageAttemptArchive(_MessageAttemptColumns, Base):
+    """The attempts of archived messages, in the same months."""
+
+    __tablename__ = "message_attempt_archive"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (message_created_at)"},)
+
+    message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    message_created_at: Mapped[dt.datetime] = mapped_column(primary_key=True)
+
+
+class DeliveryEvent(Base):
+    """What a gateway told about a message after it took it, by webhook or when asked; first of its kind."""
+
+    __tablename__ = "delivery_event"
+    __table_args__ = (
+        UniqueConstraint("gateway_id", "gateway_message_id", "status"),
+        CheckConstraint("status in ('sent', 'delivered', 'read', 'failed')", name="status_known"),
+        Index("delivery_event_unapplied", "id", postgresql_where=text("applied_at is null")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    gateway_id: Mapped[int] = mapped_column(ForeignKey("gateway.id"))
+    gateway_message_id: Mapped[str]
+    #: Our message, when the gateway gives our reference back.
+    message_id: Mapped[int | None]
+    status: Mapped[str]
+    error: Mapped[str | None]
+    occurred_at: Mapped[dt.datetime]
+    received_at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
+    #: When it was written to its message; empty while that one is not known.
+    applied_at: Mapped[dt.datetime | None]
+
+
+class AuditEntry(Base):
+    """Something that a person did: who, what, to how many."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (Index(None, "at"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
+    login: Mapped[str]
+    action: Mapped[str]
+    #: What it was done to: a filter, ids, a gateway.
+    target: Mapped[dict[str, Any]]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    records: Mapped[int]

@@ -1,0 +1,59 @@
+"""Adapters: one module per kind of gateway, all with the same few questions. They know no Airflow."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from rotina.messaging.outcome import Result
+
+DeliveryStatus = Literal["sent", "delivered", "read", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message as an adapter gets it, claimed for one attempt."""
+
+    id: int
+    number: int
+    """Number of the attempt, from 1."""
+    recipient: str = field(repr=False)
+    payload: dict[str, Any] = field(repr=False)
+    """Frozen when written: `template` and `variables` (opa_suite, http_json), or `subject`, `text`, `html`,
+    `unsubscribe_url` (smtp)."""
+    dedupe_key: str
+    gateway_message_id: str | None = None
+    """Known of a message whose outcome is unknown, when the gateway gave one before the reply broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far the gateway says a message got."""
+
+    status: DeliveryStatus
+    at: dt.datetime
+    error: str | None = None
+
+
+class Adapter(Protocol):
+    """A gateway, spoken to asynchronously. One instance per dispatcher; calls run concurrently."""
+
+    async def send(self, message: Outgoing) -> Result:
+        """Send a message once, within the gateway's call timeout, whatever happens. Does not raise."""
+
+    async def find(self, message: Outgoing) -> Result | None:
+        """What became of an attempt whose outcome is unknown, as the gateway tells.
+
+        ACCEPTED when it has the message; TRANSIENT when it surely has not, nor will (only where the gateway can
+        prove it); None when it cannot tell or did not answer.
+        """
+
+    async def delivery(self, gateway_message_id: str) -> Delivery | None:
+        """How far an accepted message got; None when the gateway cannot tell or did not answer."""
+
+    async def available(self) -> int | None:
+        """How many messages the gateway says may still be sent today; None when it does not tell."""
+
+    async def close(self) -> None:
+        """Close the connections."""
