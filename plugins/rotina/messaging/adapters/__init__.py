@@ -45,8 +45,8 @@ class Adapter(Protocol):
     async def find(self, message: Outgoing) -> Result | None:
         """What became of an attempt whose outcome is unknown, as the gateway tells.
 
-        ACCEPTED when it has the message; TRANSIENT when it surely has not, nor will (only where the gateway can
-        prove it); None when it cannot tell or did not answer.
+        ACCEPTED when it has the message; TRANSIENT when it surely has not, nor will (only where the gateway
+        can prove it); None when it cannot tell or did not answer.
         """
 
     async def delivery(self, gateway_message_id: str) -> Delivery | None:
