@@ -7,6 +7,7 @@ the timetable in README.md from the agenda. The words around them are in docs/te
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import importlib
 import re
 import runpy
@@ -109,6 +110,8 @@ def when(entry: Entry) -> str:
         on = f"{names[0]} to {names[-1]}"
     else:
         on = _enumerate(names)
+    if entry.hours is None:
+        return f"{on}, every {entry.every_minutes} minutes"
     return f"{on} at {_enumerate([f'{hour:%H:%M}' for hour in entry.hours])}"
 
 
@@ -126,7 +129,7 @@ def routines(repository: Path = REPOSITORY) -> list[Routine]:
         # A DAG file calls its function, named as the file, at the end; calling it again gives the DAG.
         dag = runpy.run_path(str(path))[path.stem]()
         found.append(Routine(dag, load_agenda().entry(path.stem), modules[0].parent.name))
-    return sorted(found, key=lambda routine: (routine.entry.hours[0], routine.name))
+    return sorted(found, key=lambda routine: (routine.entry.hours or (dt.time.max,), routine.name))
 
 
 def render(repository: Path = REPOSITORY) -> dict[Path, str]:

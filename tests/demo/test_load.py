@@ -17,9 +17,11 @@ from rotina.errors import SettingError
 
 BUSINESS_DATE = dt.date(2026, 11, 20)
 TABLES = {
-    "crm": ["account", "account_data_due", "app_user", "audience", "audience_account", "integration",
-            "routine_recipient"],
-    "erp": ["contract", "customer", "invoice", "quote", "sales_order", "sales_order_item"],
+    "crm": ["account", "account_data_due", "app_user", "audience", "audience_account", "dunning_exception",
+            "dunning_step", "gateway", "integration", "message_template", "routine_recipient", "send_window",
+            "suppression"],
+    "erp": ["contract", "customer", "invoice", "quote", "receivable", "sales_order", "sales_order_item",
+            "signature_request"],
 }  # fmt: skip
 #: What must not be found, as the end of a `select count(*) from`.
 NEVER = {
@@ -41,6 +43,34 @@ NEVER = {
         erp.sales_order as o
         where items_value is distinct from
             (select sum(quantity * unit_value) from erp.sales_order_item as i where i.order_id = o.order_id)
+    """,
+    "receivable without a contract in force": """
+        erp.receivable
+        where customer_id not in (select customer_id from erp.contract where status <> 'ended')
+    """,
+    "due before the contract starts": """
+        erp.receivable join erp.contract using (customer_id) where due_on < starts_on + 10
+    """,
+    "due too early or too late": """
+        erp.receivable where due_on not between date '2026-05-01' and date '2026-11-20' + 45
+    """,
+    "changed neither when paid nor cancelled": """
+        erp.receivable where updated_at is distinct from coalesce(paid_at, cancelled_at, updated_at)
+    """,
+    "paid and cancelled": "erp.receivable where paid_at is not null and cancelled_at is not null",
+    "paid long before it is due": "erp.receivable where paid_at::date < due_on - 4",
+    "receivable dated later": """
+        erp.receivable where greatest(updated_at, paid_at, cancelled_at) > timestamptz '2026-11-20 23:00-03'
+    """,
+    "ended before it was asked for": """
+        erp.signature_request where least(signed_at, cancelled_at, expires_at) < requested_at
+    """,
+    "signed too late, or when withdrawn": """
+        erp.signature_request
+        where signed_at > expires_at or (signed_at is not null and cancelled_at is not null)
+    """,
+    "signature dated later": """
+        erp.signature_request where greatest(updated_at, requested_at) > timestamptz '2026-11-20 23:00-03'
     """,
 }
 
@@ -73,8 +103,8 @@ def test_the_same_arguments_make_the_same_tables(database: str, owner: psycopg.C
     for seed in (7, 7, 8):
         for schema, tables in TABLES.items():
             for table in tables:
-                owner.execute(sql.SQL("truncate {} cascade").format(sql.Identifier(schema, table)))
-        owner.execute("alter table crm.audience alter column id restart")
+                truncate = sql.SQL("truncate {} restart identity cascade")
+                owner.execute(truncate.format(sql.Identifier(schema, table)))
         load(database, seed=seed)
         hashes.append(contents(owner))
     assert hashes[0] == hashes[1]
@@ -93,6 +123,8 @@ def test_counts_are_what_the_tables_hold(database: str, owner: psycopg.Connectio
         "erp.contract": counts.contracts,
         "erp.sales_order": counts.orders,
         "erp.sales_order_item": counts.order_items,
+        "erp.receivable": counts.receivables,
+        "erp.signature_request": counts.signature_requests,
     }.items():
         assert one(owner, f"select count(*) from {table}") == count > 0
 
@@ -143,7 +175,7 @@ def test_every_size_has_something_to_show(
 
 
 def test_documents_and_contacts_are_valid(database: str, owner: psycopg.Connection[Any]) -> None:
-    load(database, accounts=2000)
+    load(database, accounts=2000, problems=False)
     rows = owner.execute("select kind, name, document, email, phone, birth_on from crm.account").fetchall()
     documents = [row[2] for row in rows]
     e_mails = [row[3] for row in rows if row[3]]
@@ -179,8 +211,9 @@ def test_dates_agree_with_each_other(database: str, owner: psycopg.Connection[An
         "erp.customer",
         "erp.invoice",
         "erp.quote",
-        "erp.contract",
+        "erp.receivable",
         "erp.sales_order",
+        "erp.signature_request",
     ):
         assert one(owner, f"select max(updated_at)::date from {table}") == BUSINESS_DATE
     for what, query in NEVER.items():
@@ -211,6 +244,8 @@ def test_problem_records(database: str, owner: psycopg.Connection[Any]) -> None:
     load(database)
     problems = "select count(*) from erp.invoice where customer_id is null or value is null or value < 0"
     assert one(owner, problems) == 3
+    for table in ("crm.account", "erp.customer"):
+        assert one(owner, f"select count(*) from {table} where phone !~ '^[+][1-9][0-9]{{7,14}}$'") == 3
 
 
 def test_no_problem_records_when_not_wanted(database: str, owner: psycopg.Connection[Any]) -> None:
@@ -218,6 +253,7 @@ def test_no_problem_records_when_not_wanted(database: str, owner: psycopg.Connec
     problems = "select count(*) from erp.invoice where customer_id is null or value is null or value < 0"
     assert one(owner, problems) == 0
     assert one(owner, "select count(*) from erp.invoice") == counts.invoices
+    assert one(owner, "select count(*) from erp.customer where phone !~ '^[+]'") == 0
 
 
 def test_who_is_who(database: str, owner: psycopg.Connection[Any]) -> None:

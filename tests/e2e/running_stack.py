@@ -22,13 +22,15 @@ from rotina.local.environment import load_secrets, process_environment
 from rotina.local.postgres import EmbeddedPostgres
 from rotina.local.settings import PORT_SETTINGS, REPOSITORY, LocalSettings
 
-#: The one routine that these tests drive.
+#: The routine that most of these tests drive.
 DAG_ID = "account_data_refresh"
 
 #: The machine may be busy with other work (seconds).
 _PATIENCE = 240
 
-_RUNS = f"/dags/{DAG_ID}/dagRuns"
+
+def _runs(dag_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns"
 
 
 class RunningStack:
@@ -103,28 +105,29 @@ class RunningStack:
             url = f"{self.settings.airflow_url}/api/v2{path}"
             return session.request(method, url, timeout=60, **arguments)
 
-    def trigger(self, login: str, **conf: Any) -> requests.Response:
+    def trigger(self, login: str, dag_id: str = DAG_ID, **conf: Any) -> requests.Response:
         """Ask for a run through the API, with `conf` as its params."""
-        return self.call(login, "POST", _RUNS, json={"logical_date": None, "conf": conf})
+        return self.call(login, "POST", _runs(dag_id), json={"logical_date": None, "conf": conf})
 
-    def wait_for_run(self, dag_run_id: str) -> str:
+    def wait_for_run(self, dag_run_id: str, dag_id: str = DAG_ID) -> str:
         """Wait until a run has ended; returns its final state."""
         api = AirflowApi(self.settings.airflow_url, "admin", self.password("admin"))
-        return api.wait_for_run(DAG_ID, dag_run_id, _PATIENCE, lambda: None)
+        return api.wait_for_run(dag_id, dag_run_id, _PATIENCE, lambda: None)
 
     def dag_runs(self, run_type: str) -> list[dict[str, Any]]:
         """All runs of one type, as Airflow has them."""
-        reply = self.call("viewer", "GET", _RUNS, params={"run_type": run_type, "limit": 100})
+        reply = self.call("viewer", "GET", _runs(DAG_ID), params={"run_type": run_type, "limit": 100})
         return list(reply.json()["dag_runs"])
 
     def task_instances(self, dag_run_id: str) -> dict[str, dict[str, Any]]:
         """The tasks of a run, by their name."""
-        reply = self.call("viewer", "GET", f"{_RUNS}/{dag_run_id}/taskInstances")
+        reply = self.call("viewer", "GET", f"{_runs(DAG_ID)}/{dag_run_id}/taskInstances")
         return {task["task_id"]: task for task in reply.json()["task_instances"]}
 
     def task_log(self, dag_run_id: str, task_id: str) -> str:
         """What a task logged in its first try."""
-        return self.call("viewer", "GET", f"{_RUNS}/{dag_run_id}/taskInstances/{task_id}/logs/1").text
+        path = f"{_runs(DAG_ID)}/{dag_run_id}/taskInstances/{task_id}/logs/1"
+        return self.call("viewer", "GET", path).text
 
     def end_backfills(self) -> None:
         """Let the next backfill begin, when the runs of those before have ended.
@@ -143,6 +146,11 @@ class RunningStack:
         """The rows of a query in the database with `erp` and `crm`."""
         with psycopg.connect(self._postgres.uri(), row_factory=dict_row) as connection:
             return connection.execute(query, values).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement as the owner of that database."""
+        with psycopg.connect(self._postgres.uri()) as connection:
+            connection.execute(statement)
 
     def records(self, dag_run_id: str) -> list[dict[str, Any]]:
         """The run records of a run, one for each attempt."""

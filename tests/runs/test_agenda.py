@@ -29,7 +29,7 @@ def agenda_with(folder: Path, *entries: dict[str, Any]) -> Path:
 
 
 def test_the_agenda_of_this_project_is_valid_and_in_the_order_of_the_day() -> None:
-    hours = [entry.hours[0] for entry in load_agenda().daily()]
+    hours = [entry.hours[0] for entry in load_agenda().daily() if entry.hours]
     assert hours
     assert hours == sorted(hours)
 
@@ -44,6 +44,7 @@ def test_the_agenda_of_this_project_is_valid_and_in_the_order_of_the_day() -> No
             "30 4 * * *",
         ),
         ({"days": ["sunday"]}, "30 4 * * 0"),
+        ({"hours": None, "every_minutes": 5}, "*/5 * * * 1,5"),
     ],
 )
 def test_an_entry_becomes_a_cron_expression(tmp_path: Path, changes: dict[str, Any], cron: str) -> None:
@@ -62,6 +63,11 @@ def test_an_entry_becomes_a_cron_expression(tmp_path: Path, changes: dict[str, A
         ({"hours": ["02:59"]}, "hours", "02:59"),
         ({"hours": ["04:00", "05:30"]}, "hours", "share the minute"),
         ({"hours": ["04:00", "04:00"]}, "hours", "twice"),
+        ({"hours": None}, "every_minutes", "give either hours or every_minutes"),
+        ({"every_minutes": 5}, "every_minutes", "give either hours or every_minutes"),
+        ({"hours": None, "every_minutes": 7}, "every_minutes", "7 does not divide an hour"),
+        ({"hours": None, "every_minutes": 0}, "every_minutes", "0 does not divide an hour"),
+        ({"summary": "never"}, "summary", "'always' or 'on_failure'"),
         ({"timezone": "America/Sampa"}, "timezone", "America/Sampa"),
         ({"holidays": "maybe"}, "holidays", "'run' or 'skip'"),
         ({"active": "perhaps"}, "active", "boolean"),
@@ -81,7 +87,7 @@ def test_an_error_names_the_entry_and_the_field(
 
 def test_a_missing_field_and_an_entry_without_a_program_are_named(tmp_path: Path) -> None:
     entry = {name: value for name, value in ENTRY.items() if name not in ("program", "hours")}
-    with pytest.raises(SettingError, match=r"entry number 1, field program: .*entry number 1, field hours"):
+    with pytest.raises(SettingError, match=r"entry number 1, field program: .*every_minutes: give either"):
         load_agenda(agenda_with(tmp_path, entry))
 
 
@@ -101,6 +107,11 @@ def test_a_file_that_is_no_agenda_is_refused(tmp_path: Path, content: str) -> No
 def test_a_routine_without_an_entry_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="'birthday'"):
         load_agenda(agenda_with(tmp_path, ENTRY)).entry("birthday")
+
+
+def test_a_frequent_routine_is_not_among_the_daily_ones(tmp_path: Path) -> None:
+    frequent = {**ENTRY, "hours": None, "every_minutes": 5}
+    assert load_agenda(agenda_with(tmp_path, frequent)).daily() == []
 
 
 def test_an_inactive_routine_is_not_among_the_daily_ones(tmp_path: Path) -> None:

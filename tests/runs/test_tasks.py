@@ -39,7 +39,7 @@ def context(task_id: str = "begin", run_id: str = "manual__1", **changes: Any) -
         "dag": SimpleNamespace(dag_id=ROUTINE),
         "task": SimpleNamespace(task_id=task_id),
         "ti": SimpleNamespace(
-            get_task_states=lambda dag_id, task_ids, run_ids: {run_id: states},
+            get_task_states=lambda dag_id, run_ids, task_ids=None: {run_id: states},
             try_number=try_number,
             max_tries=2,
         ),
@@ -350,6 +350,42 @@ def test_a_holiday_is_skipped_where_the_agenda_says_so_unless_asked_for_by_hand(
     assert tasks.report(asked, ["work"]) == {"status": "skipped", "summary": "none"}
     assert attempts(owner)[0][1] == "skipped"
     assert len(mailbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked_by", "states", "mails"),
+    [(None, {}, 0), ("ana", {}, 1), (None, {"dispatch_0": "failed", "work": "success"}, 1)],
+)
+def test_a_frequent_routine_writes_only_when_asked_or_when_something_failed(
+    owner: psycopg.Connection,
+    mailbox: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+    asked_by: str | None,
+    states: dict[str, str],
+    mails: int,
+) -> None:
+    entry = agenda.load_agenda().entry(ROUTINE).model_copy(update={"summary": "on_failure"})
+    monkeypatch.setattr(tasks, "load_agenda", lambda: agenda.Agenda(programs=(entry,)))
+    asked = {"run_type": "scheduled", "triggering_user_name": asked_by}
+    tasks.begin(context(**asked), accept)
+    tasks.step(context("work", **asked), work)
+    if states:
+        with pytest.raises(AirflowFailException, match="falhou: dispatch_0; veja o log"):
+            tasks.report(context("report", states=states, **asked), ["work"])
+    else:
+        tasks.report(context("report", **asked), ["work"])
+    assert len(mailbox) == mails
+
+
+def test_work_of_its_own_books_gets_the_run_and_a_wrong_setting_is_not_tried_again() -> None:
+    tasks.begin(context(), accept)
+    assert tasks.effect(context("work"), lambda run: run.date) == dt.date(2026, 11, 20)
+
+    def wrong(run: Run) -> None:
+        raise SettingError("gateway", "opx", "there is no gateway of that code")
+
+    with pytest.raises(AirflowFailException, match="gateway = 'opx'"):
+        tasks.effect(context("work"), wrong)
 
 
 def test_mail_that_cannot_be_delivered_fails_visibly_and_the_work_stands(

@@ -3,6 +3,8 @@ select 'crm.account' as table_name where exists (select from crm.account)
 union all
 select 'crm.audience' where exists (select from crm.audience)
 union all
+select 'crm.gateway' where exists (select from crm.gateway)
+union all
 select 'erp.contract' where exists (select from erp.contract)
 union all
 select 'erp.customer' where exists (select from erp.customer)
@@ -11,7 +13,11 @@ select 'erp.invoice' where exists (select from erp.invoice)
 union all
 select 'erp.quote' where exists (select from erp.quote)
 union all
+select 'erp.receivable' where exists (select from erp.receivable)
+union all
 select 'erp.sales_order' where exists (select from erp.sales_order)
 union all
 select 'erp.sales_order_item' where exists (select from erp.sales_order_item)
+union all
+select 'erp.signature_request' where exists (select from erp.signature_request)
 order by table_name

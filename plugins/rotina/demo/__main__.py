@@ -37,7 +37,9 @@ def _arguments() -> argparse.Namespace:
         help="last day of the data, YYYY-MM-DD",
     )
     loading.add_argument("--invoices", type=int, metavar="N", help="10 per customer if not given")
-    loading.add_argument("--no-problems", action="store_true", help="leave out the three unusable invoices")
+    loading.add_argument(
+        "--no-problems", action="store_true", help="leave out the unusable invoices and phones"
+    )
     importing = commands.add_parser(
         "purchases", help="purchases of a file: customer, sample, date, items, value"
     )
@@ -69,7 +71,7 @@ def main() -> None:
     except (RotinaError, OSError, psycopg.Error, SQLAlchemyError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     for name, count in counts.items():
-        print(f"{name.replace('_', ' '):12} {count:>12,}")
+        print(f"{name.replace('_', ' '):18} {count:>12,}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,15 @@ FEWEST_ACCOUNTS = 10
 #: People know an invoice or order by its key plus this.
 CODE_OFFSET = 100_000_000
 
+#: Whatever the size, as many people have a contract with something to remind of (add_message_settings.sql and
+#: add_problem_phones.sql count on it): days from their due date to the business date.
+_REMINDED = np.array([-3, 0, 3, 10, 0, 0, 0, 3, -3], "m8[D]")
+#: How long before its due date a receivable is issued, and how long a signature link works.
+_ISSUED_BEFORE = np.timedelta64(45, "D")
+_LINK_WORKS = np.timedelta64(15, "D")
+#: Months of receivables before and after that of the business date.
+_MONTHS_BEFORE, _MONTHS_AFTER = 6, 1
+
 _YEAR = 365
 _OPENING_SECOND = 8 * 3600
 _OPEN_SECONDS = 12 * 3600
@@ -153,8 +162,13 @@ def generate(plan: Plan, block: int) -> Iterator[Rows]:
     buying = rng.gamma(0.5, size=len(customers["customer_id"]))
     yield _invoices(plan, block, rng, customers, buying)
     yield _quotes(plan, block, rng, customers, buying)
-    yield _contracts(plan, rng, customers)
+    contracts = _contracts(plan, block, rng, customers)
+    yield contracts
     yield from _orders(plan, block, rng, customers, buying)
+    in_force = contracts.columns["status"] != "ended"
+    billed = {name: column[in_force] for name, column in contracts.columns.items()}
+    yield _receivables(plan, block, rng, billed)
+    yield _signature_requests(plan, block, rng, billed)
 
 
 def _people(plan: Plan, block: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
@@ -184,9 +198,12 @@ def _people(plan: Plan, block: int, rng: np.random.Generator) -> dict[str, NDArr
         zip(given_ascii, _LAST_NAMES_ASCII[last], index + 1, rng.choice(_DOMAINS, size), strict=True),
     )
     phones = map("+55119%08d".__mod__, rng.integers(0, 10**8, size).tolist())
-    created_at = _moments(
-        plan, block, rng, _days(plan, rng, np.full(size, plan.today - np.timedelta64(8 * _YEAR, "D")))
-    )
+    phone_missing = rng.random(size) < 0.05
+    registered_on = _days(plan, rng, np.full(size, plan.today - np.timedelta64(8 * _YEAR, "D")))
+    if block == 0:
+        phone_missing[: len(_REMINDED)] = False
+        registered_on[: len(_REMINDED)] = plan.today - np.timedelta64(2 * _YEAR, "D")
+    created_at = _moments(plan, block, rng, registered_on)
     unlinked = (index % 50 == 49) & (index < plan.accounts)
     return {
         "index": index,
@@ -195,7 +212,7 @@ def _people(plan: Plan, block: int, rng: np.random.Generator) -> dict[str, NDArr
         "name": np.array(list(names)),
         "document": _documents((plan.first_document + index * 61_803_399) % 10**8, company),
         "email": np.where(e_mail_missing, NULL, np.array(list(e_mails))),
-        "phone": np.where(rng.random(size) < 0.05, NULL, np.array(list(phones))),
+        "phone": np.where(phone_missing, NULL, np.array(list(phones))),
         "birth_on": birth_on,
         "created_at": created_at,
         "updated_at": _later(plan, rng, created_at),
@@ -213,7 +230,7 @@ def _accounts(
     index, customer_id = people["index"][mine], people["customer_id"][mine]
     return account | {
         "id": index + 1,
-        "active": (rng.random(len(index)) < 0.97) | (index < 4),
+        "active": (rng.random(len(index)) < 0.97) | (index < len(_REMINDED)),
         "erp_customer_id": np.where(customer_id > 0, customer_id.astype(str), NULL),
     }
 
@@ -257,11 +274,16 @@ def _quotes(
     )
 
 
-def _contracts(plan: Plan, rng: np.random.Generator, customers: dict[str, NDArray[Any]]) -> Rows:
+def _contracts(plan: Plan, block: int, rng: np.random.Generator, customers: dict[str, NDArray[Any]]) -> Rows:
     """One customer in five has a contract; of those, one in ten has ended."""
-    has_one = np.flatnonzero(rng.random(len(customers["customer_id"])) < 0.2)
+    chosen = rng.random(len(customers["customer_id"])) < 0.2
+    if block == 0:
+        chosen[: len(_REMINDED)] = True
+    has_one = np.flatnonzero(chosen)
     starts_at = customers["created_at"][has_one]
     status = rng.choice(np.array(["active", "blocked", "ended"]), len(has_one), p=[0.85, 0.05, 0.1])
+    if block == 0:
+        status[: len(_REMINDED)] = "active"
     ended_at = _later(plan, rng, starts_at)
     return Rows(
         erp_contract.contract,
@@ -319,6 +341,94 @@ def _orders(
             "product_name": _PRODUCTS[product],
             "quantity": quantity,
             "unit_value": _PRICES[product] / 100,
+        },
+    )
+
+
+def _receivables(
+    plan: Plan, block: int, rng: np.random.Generator, contracts: dict[str, NDArray[Any]]
+) -> Rows:
+    """The monthly charges of the contracts in force, as far as they are issued.
+
+    Many are paid some days early or late, a few never; a contract that is blocked has not paid lately.
+    """
+    months = plan.today.astype("M8[M]") + np.arange(-_MONTHS_BEFORE, _MONTHS_AFTER + 1).astype("m8[M]")
+    first_days = months.astype("M8[D]")
+    last_days = (months + np.timedelta64(1, "M")).astype("M8[D]") - np.timedelta64(1, "D")
+    after_the_first = rng.integers(0, 31, len(contracts["contract_id"])).astype("m8[D]")
+    if block == 0:
+        shown_on = plan.today - _REMINDED
+        after_the_first[: len(_REMINDED)] = shown_on - shown_on.astype("M8[M]").astype("M8[D]")
+    due_on = np.minimum(first_days + after_the_first[:, np.newaxis], last_days)
+    first_due_on = contracts["starts_on"][:, np.newaxis] + np.timedelta64(10, "D")
+    contract, number = np.nonzero((due_on >= first_due_on) & (due_on - _ISSUED_BEFORE <= plan.today))
+    due_on, starts_on = due_on[contract, number], contracts["starts_on"][contract]
+    size = len(due_on)
+
+    issued_at = _moments(plan, block, rng, np.maximum(due_on - _ISSUED_BEFORE, starts_on))
+    paid_on = due_on + np.floor(rng.exponential(6.0, size) - 4).astype("m8[D]")
+    unpaid = (paid_on > plan.today) | (rng.random(size) < 0.02)
+    unpaid |= (contracts["status"][contract] == "blocked") & (due_on > plan.today - np.timedelta64(60, "D"))
+    cancelled = rng.random(size) < 0.02
+    if block == 0:
+        shown = (contract < len(_REMINDED)) & (due_on >= plan.today - _REMINDED.max())
+        unpaid |= shown
+        cancelled &= ~shown
+    nothing = np.datetime64("NaT", "s")
+    paid_at = np.where(unpaid | cancelled, nothing, _moments(plan, block, rng, paid_on))
+    cancelled_at = np.where(cancelled, _later(plan, rng, issued_at, at_most=np.timedelta64(30, "D")), nothing)
+    receivable_id = contracts["contract_id"][contract] * len(months) + number
+    value = contracts["monthly_value"][contract]
+    cents = np.rint(value * 100).astype(np.int64)
+    # The digitable line of a boleto: no bank has the number 000, so nobody can pay one by mistake.
+    payment_codes = map(
+        "0009%029d0000%010d".__mod__, zip(receivable_id.tolist(), cents.tolist(), strict=True)
+    )
+    return Rows(
+        erp_contract.receivable,
+        {
+            "receivable_id": receivable_id,
+            "code": CODE_OFFSET + receivable_id,
+            "customer_id": contracts["customer_id"][contract],
+            "due_on": due_on,
+            "value": value,
+            "payment_code": np.array(list(payment_codes), dtype=object),
+            "paid_at": paid_at,
+            "cancelled_at": cancelled_at,
+            "updated_at": np.where(cancelled, cancelled_at, np.where(unpaid, issued_at, paid_at)),
+        },
+    )
+
+
+def _signature_requests(
+    plan: Plan, block: int, rng: np.random.Generator, contracts: dict[str, NDArray[Any]]
+) -> Rows:
+    """One contract in ten was to be signed in the last month: half of them are, few were withdrawn."""
+    asked = rng.random(len(contracts["contract_id"])) < 0.1
+    if block == 0:
+        asked[:3] = True
+    contract = {name: column[asked] for name, column in contracts.items()}
+    size = len(contract["contract_id"])
+    days = _days(plan, rng, np.maximum(contract["starts_on"], plan.today - np.timedelta64(30, "D")))
+    signed, withdrawn = rng.random(size) < 0.5, rng.random(size) < 0.05
+    if block == 0:  # whatever the size: links to be sent
+        days[:3] = plan.today
+        signed[:3] = withdrawn[:3] = False
+    requested_at = _moments(plan, block, rng, days)
+    ended_at = _later(plan, rng, requested_at, at_most=np.timedelta64(5, "D"))
+    nothing = np.datetime64("NaT", "s")
+    return Rows(
+        erp_contract.signature_request,
+        {
+            "signature_request_id": contract["contract_id"],
+            "customer_id": contract["customer_id"],
+            "contract_id": contract["contract_id"],
+            "link": np.array([f"https://assinatura.example.com/{key}" for key in contract["contract_id"]]),
+            "requested_at": requested_at,
+            "expires_at": requested_at + _LINK_WORKS,
+            "signed_at": np.where(signed & ~withdrawn, ended_at, nothing),
+            "cancelled_at": np.where(withdrawn, ended_at, nothing),
+            "updated_at": np.where(signed | withdrawn, ended_at, requested_at),
         },
     )
 

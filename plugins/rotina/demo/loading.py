@@ -35,6 +35,8 @@ class DemoCounts:
     contracts: int
     orders: int
     order_items: int
+    receivables: int
+    signature_requests: int
 
 
 def load(
@@ -49,7 +51,8 @@ def load(
 ) -> DemoCounts:
     """Fill the reference ERP and the CRM of an empty database with demonstration data.
 
-    The same arguments give the same rows. The data end on the business date; nothing is dated later.
+    The same arguments give the same rows. The data end on the business date; later are only due dates, and
+    the expiry of links.
 
     Args:
         uri: connection URI of the owner of the database.
@@ -57,7 +60,8 @@ def load(
         seed: another seed gives other people, documents and purchases.
         business_date: last day of the data.
         invoices: invoices to make; 10 per customer if not given.
-        problems: add three invoices that no routine can use, so that a demonstration shows such records.
+        problems: add three invoices and three phones that no routine can use, so that a demonstration shows
+            such records.
         progress: called with a line of text from time to time.
 
     Raises:
@@ -84,10 +88,12 @@ def load(
                 copied["invoice"] += connection.execute(
                     statement("demo/add_problem_invoices"), parameters
                 ).rowcount
+                connection.execute(statement("demo/add_problem_phones"))
             tell("Indexes and statistics")
             for index in sorted(secondary_indexes, key=lambda index: str(index.name)):
                 index.create(transaction)
             connection.execute(statement("demo/add_settings"))
+            connection.execute(statement("demo/add_message_settings"))
             connection.execute(statement("demo/add_vip_audience"), parameters)
             connection.execute(statement("demo/finish_load"))
     finally:
@@ -100,6 +106,8 @@ def load(
         contracts=copied["contract"],
         orders=copied["sales_order"],
         order_items=copied["sales_order_item"],
+        receivables=copied["receivable"],
+        signature_requests=copied["signature_request"],
     )
 
 

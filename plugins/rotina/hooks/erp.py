@@ -144,7 +144,7 @@ class ErpHook(PostgresHook):
 
     def _copy(self, copy: Any) -> int:
         async def run() -> str:
-            database = await asyncpg.connect(**self._asyncpg_arguments())
+            database = await asyncpg.connect(**self.asyncpg_arguments())
             try:
                 return str(await copy(database))
             finally:
@@ -174,7 +174,12 @@ class ErpHook(PostgresHook):
             **extra,
         }
 
-    def _asyncpg_arguments(self) -> dict[str, Any]:
+    def asyncpg_arguments(self) -> dict[str, Any]:
+        """The arguments of asyncpg.connect for the same database and settings.
+
+        Raises:
+            SettingError: the Airflow connection names no host or no database.
+        """
         arguments = self._arguments()
         shared = {name: arguments[name] for name in _SHARED_SETTINGS if name in arguments}
         # The URI has neither host nor password: it is only the way to hand over the other settings.

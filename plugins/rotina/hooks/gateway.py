@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from ssl import SSLError
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import quote, urlsplit
@@ -32,6 +31,8 @@ from urllib3.exceptions import (
 )
 
 from rotina.errors import MaybeSentError, NotSentError, RotinaError, SettingError
+from rotina.messaging.adapters import HttpEndpoint
+from rotina.messaging.adapters.replies import retry_after as _retry_after
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -189,6 +190,16 @@ class GatewayHook(HttpHook):
             headers=response.headers,
             retry_after=_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
         )
+
+    def endpoint(self) -> HttpEndpoint:
+        """Where the adapters of the message queue reach this gateway; opens no connection.
+
+        Raises:
+            SettingError: the Airflow connection is missing, or a field of it is wrong.
+        """
+        connection = self._airflow_connection()
+        connect_timeout, _ = self._read_timeout(connection)
+        return HttpEndpoint(self._read_base_url(connection), self._read_token(connection), connect_timeout)
 
     def get_templates(self) -> list[Template]:
         """The templates that the gateway knows.
@@ -434,19 +445,3 @@ def _json_or_none(response: Response) -> Any:
         return response.json()
     except ValueError:
         return None
-
-
-def _retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds from now until the moment a Retry-After header names, never negative."""
-    if value is None:
-        return None
-    value = value.strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from rotina.errors import SettingError
 
@@ -39,14 +39,18 @@ class Entry(BaseModel):
     program: str = Field(min_length=1)
     routine: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     days: tuple[Day, ...] = Field(min_length=1)
-    hours: tuple[dt.time, ...] = Field(min_length=1)
+    hours: tuple[dt.time, ...] | None = Field(default=None, min_length=1)
+    every_minutes: int | None = Field(default=None, validate_default=True)
     timezone: str
     holidays: Literal["run", "skip"]
+    summary: Literal["always", "on_failure"] = "always"
     active: bool
 
     @field_validator("hours", mode="before")
     @classmethod
     def _hours_are_times(cls, hours: Any) -> Any:
+        if hours is None:
+            return None
         if not isinstance(hours, list):
             raise ValueError('must be a list, as ["04:00"]')  # noqa: TRY004 - pydantic collects ValueErrors
         for hour in hours:
@@ -60,7 +64,9 @@ class Entry(BaseModel):
 
     @field_validator("hours")
     @classmethod
-    def _hours_make_one_cron(cls, hours: tuple[dt.time, ...]) -> tuple[dt.time, ...]:
+    def _hours_make_one_cron(cls, hours: tuple[dt.time, ...] | None) -> tuple[dt.time, ...] | None:
+        if hours is None:
+            return None
         for hour in hours:
             if hour < EARLIEST_HOUR:
                 raise ValueError(
@@ -71,6 +77,17 @@ class Entry(BaseModel):
         if len(set(hours)) < len(hours):
             raise ValueError("an hour is given twice")
         return tuple(sorted(hours))
+
+    @field_validator("every_minutes")
+    @classmethod
+    def _minutes_divide_the_hour(cls, minutes: int | None, info: ValidationInfo) -> int | None:
+        if minutes is not None and (not 1 <= minutes <= 30 or 60 % minutes):
+            raise ValueError(
+                f"{minutes} does not divide an hour: give 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30"
+            )
+        if "hours" in info.data and (info.data["hours"] is None) == (minutes is None):
+            raise ValueError("give either hours or every_minutes")
+        return minutes
 
     @field_validator("timezone")
     @classmethod
@@ -84,8 +101,10 @@ class Entry(BaseModel):
     @property
     def cron(self) -> str:
         """The five-field cron expression of this entry, in its time zone."""
-        hours = ",".join(str(hour.hour) for hour in self.hours)
         days = "*" if len(set(self.days)) == len(_CRON_DAY) else ",".join(_CRON_DAY[day] for day in self.days)
+        if self.hours is None:
+            return f"*/{self.every_minutes} * * * {days}"
+        hours = ",".join(str(hour.hour) for hour in self.hours)
         return f"{self.hours[0].minute} {hours} * * {days}"
 
     @property
@@ -114,7 +133,8 @@ class Agenda(BaseModel):
 
     def daily(self) -> list[Entry]:
         """The active routines that belong to a business date, in the order they run in a day."""
-        return sorted((entry for entry in self.programs if entry.active), key=lambda entry: entry.hours[0])
+        daily = [(entry.hours[0], entry) for entry in self.programs if entry.active and entry.hours]
+        return [entry for _, entry in sorted(daily, key=lambda pair: pair[0])]
 
 
 @cache

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from airflow.sdk import DAG, CronPartitionTimetable, Param, dag
+from airflow.sdk import DAG, CronPartitionTimetable, CronTriggerTimetable, Param, dag
 
-from rotina.runs.agenda import load_agenda
+from rotina.runs.agenda import Entry, load_agenda
 from rotina.runs.defaults import DEFAULT_ARGS, KEY_FORMAT, MAX_ACTIVE_RUNS, START_DATE
 
 
@@ -21,8 +21,33 @@ def daily_routine(
     """
     entry = load_agenda().entry(routine)
     timetable = CronPartitionTimetable(entry.cron, timezone=entry.timezone, key_format=KEY_FORMAT)
+    return _routine(entry, timetable, title, doc_md, {"business_date": _business_date_param(), **params})
+
+
+def frequent_routine(
+    routine: str, *, title: str, doc_md: str | None, params: dict[str, Param]
+) -> Callable[[Callable[[], Any]], Callable[[], DAG]]:
+    """Decorator of a DAG function: a routine that works off what there is, every few minutes.
+
+    Its business date is the day it runs on. There is nothing to backfill: a later run does what a missed one
+    left.
+
+    Raises:
+        SettingError: the agenda is wrong or has no entry for the routine.
+    """
+    entry = load_agenda().entry(routine)
+    return _routine(entry, CronTriggerTimetable(entry.cron, timezone=entry.timezone), title, doc_md, params)
+
+
+def _routine(
+    entry: Entry,
+    timetable: CronPartitionTimetable | CronTriggerTimetable,
+    title: str,
+    doc_md: str | None,
+    params: dict[str, Param],
+) -> Callable[[Callable[[], Any]], Callable[[], DAG]]:
     return dag(
-        dag_id=routine,
+        dag_id=entry.routine,
         dag_display_name=f"{title} ({entry.program})",
         description=f"{entry.program}: {title}",
         schedule=timetable if entry.active else None,
@@ -31,7 +56,7 @@ def daily_routine(
         max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
         default_args=DEFAULT_ARGS,
-        params={"business_date": _business_date_param(), **params},
+        params=params,
         tags=["rotina", entry.program],
         doc_md=doc_md,
     )

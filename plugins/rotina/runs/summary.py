@@ -23,7 +23,12 @@ LAYOUTS = Path(__file__).parents[3] / "include" / "layouts"
 #: How many skipped and failed records the e-mail names; all of them stand in crm.run_item.
 MOST_ITEMS = 20
 
-ROUTINE_TITLES = {"account_data_refresh": "Dados complementares das contas"}
+ROUTINE_TITLES = {
+    "account_data_refresh": "Dados complementares das contas",
+    "billing_messages": "Mensagens de cobrança",
+    "message_archive": "Arquivo de mensagens",
+    "signature_links": "Links de assinatura digital",
+}
 STATUS_TITLES = {"succeeded": "concluída", "failed": "falhou", "skipped": "não executada"}
 RUN_TYPE_TITLES = {
     "manual": "manual",
@@ -38,9 +43,34 @@ REASON_TITLES = {
     "known_problem": "problema já conhecido, ainda não corrigido no ERP",
     "newer_data": "os dados da conta já são de uma data posterior",
     "not_linked": "conta sem cliente no ERP",
+    "customer_missing": "o cliente não existe no ERP",
+    "dunning_exception": "cliente com exceção na régua de cobrança",
+    "invalid_email": "e-mail inválido",
+    "invalid_phone": "telefone inválido; o formato é +5511999990000",
+    "invalid_value": "título sem valor, ou com valor zero, negativo ou grande demais",
+    "later_step": "outro passo da régua, mais adiante, cai no mesmo dia",
+    "missing_variable": "falta um dado que o modelo da mensagem usa",
+    "no_email": "cliente sem e-mail",
+    "no_phone": "cliente sem telefone",
+    "opted_out": "o destinatário não quer receber mensagens",
+    "payload_too_long": "mensagem maior que o limite do gateway",
+    "too_late": "o prazo de envio já passou",
+    "wrong_variables": "número de variáveis diferente do modelo",
 }
-RECORD_TITLES = {"account": "conta", "invoice": "nota fiscal"}
-DETAIL_TITLES = {"mode": "Seleção", "audience": "Público", "note": "Observação"}
+RECORD_TITLES = {
+    "account": "conta",
+    "invoice": "nota fiscal",
+    "receivable": "título",
+    "signature_request": "pedido de assinatura",
+}
+DETAIL_TITLES = {
+    "mode": "Seleção",
+    "audience": "Público",
+    "note": "Observação",
+    "ended_before": "Encerradas antes de",
+    "attempts": "Tentativas arquivadas",
+    "delivery_events": "Eventos de entrega apagados",
+}
 
 
 @dataclass(frozen=True)

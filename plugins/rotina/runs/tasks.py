@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 from airflow.sdk import conf
@@ -20,6 +20,8 @@ from rotina.runs.record import Outcome, Run, RunRequest
 from rotina.runs.summary import send_summary
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Context = Mapping[str, Any]
 Check = Callable[[psycopg.Connection, dict[str, Any]], None]
@@ -121,6 +123,20 @@ def step(context: Context, work: Work) -> dict[str, Any]:
     return _counts(run)
 
 
+def effect(context: Context, work: Callable[[Run], T]) -> T:
+    """Do work of the run that is not one transaction: it keeps its own books and may be done again.
+
+    Raises:
+        AirflowFailException: a setting is wrong.
+    """
+    with ErpHook().connect() as connection:
+        run = _current_run(connection, context)
+    try:
+        return work(run)
+    except SettingError as error:
+        raise AirflowFailException(str(error)) from error
+
+
 def _do_step(connection: psycopg.Connection, run: Run, name: str, work: Work) -> None:
     refuse_future(run.date, load_agenda().entry(run.routine).zone)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -166,10 +182,10 @@ def report(context: Context, steps: list[str]) -> dict[str, Any]:
     with ErpHook().connect() as connection:
         run = _current_run(connection, context)
         if run.status == "running":
-            record.close_run(connection, run.id, *_verdict(run, steps))
+            record.close_run(connection, run.id, *_verdict(run, steps, _failed_tasks(context)))
             run = _current_run(connection, context)
         summary = "none"
-        if run.status != "skipped":
+        if run.status != "skipped" and (entry.summary == "always" or run.asked_by or run.status == "failed"):
             summary = _send(connection, run, entry)
     log.info("Run record %s %s; summary %s", run.id, run.status, summary)
     if run.status == "failed":
@@ -197,10 +213,12 @@ def _send(connection: psycopg.Connection, run: Run, entry: Entry) -> str:
     return summary
 
 
-def _verdict(run: Run, steps: list[str]) -> tuple[str, str | None]:
+def _verdict(run: Run, steps: list[str], failed_tasks: Sequence[str] = ()) -> tuple[str, str | None]:
     missing = [name for name in steps if name not in run.steps]
     if run.message or missing:
         return "failed", f"o passo {', '.join(missing)} não terminou; veja o log da tarefa"
+    if failed_tasks:
+        return "failed", f"falhou: {', '.join(failed_tasks)}; veja o log da tarefa"
     if run.selected and run.failed == run.selected:
         return "failed", "todos os registros selecionados falharam"
     return "succeeded", None
@@ -229,6 +247,13 @@ def _note_failure(run: Run, error: BaseException) -> None:
 def _is_last_try(context: Context, error: BaseException) -> bool:
     """Whether Airflow will not try this task again after `error`."""
     return isinstance(error, SettingError) or context["ti"].try_number > context["ti"].max_tries
+
+
+def _failed_tasks(context: Context) -> list[str]:
+    """The tasks of this run that failed for good, mapped ones with their index."""
+    run_id = context["dag_run"].run_id
+    states = context["ti"].get_task_states(context["dag"].dag_id, run_ids=[run_id])
+    return sorted(name for name, state in states.get(run_id, {}).items() if state == "failed")
 
 
 def _has_ended(context: Context, task_id: str) -> bool:

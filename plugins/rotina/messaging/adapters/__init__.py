@@ -36,11 +36,46 @@ class Delivery:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HttpEndpoint:
+    """Where a gateway is spoken to over HTTP, and as whom."""
+
+    base_url: str
+    """With its path, if any, and without a slash at the end."""
+    token: str = field(repr=False)
+    connect_timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpEndpoint:
+    """A mail server, and as whom mail is handed to it."""
+
+    host: str
+    port: int | None
+    """None: the usual one (465 with use_tls, 587 with start_tls, else 25)."""
+    login: str | None
+    """None: without authentication."""
+    password: str | None = field(repr=False)
+    use_tls: bool
+    """TLS from the first byte."""
+    start_tls: bool
+    """TLS by STARTTLS, without which nothing is sent."""
+    sender: str
+    """The From of all messages: an address, or `Name <address>`."""
+    connect_timeout: float
+    """Seconds."""
+    verify_certificate: bool = True
+
+
 class Adapter(Protocol):
     """A gateway, spoken to asynchronously. One instance per dispatcher; calls run concurrently."""
 
     async def send(self, message: Outgoing) -> Result:
-        """Send a message once, within the gateway's call timeout, whatever happens. Does not raise."""
+        """Send a message once, within the gateway's call timeout. Raises no error, whatever happens.
+
+        Only when its task is cancelled does it end without a result: the message may have been sent.
+        """
 
     async def find(self, message: Outgoing) -> Result | None:
         """What became of an attempt whose outcome is unknown, as the gateway tells.

@@ -1,0 +1,284 @@
+"""What the adapters that speak HTTP share: the connections, and what a reply, or none, proves.
+
+Nothing is sent twice: a POST is never repeated, no redirect is followed, and whatever breaks once a
+connection was made counts as "maybe sent".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import ssl
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from rotina.errors import SettingError
+from rotina.messaging.adapters import HttpEndpoint
+from rotina.messaging.adapters.replies import LONGEST_READ, retry_after, shown
+from rotina.messaging.outcome import Outcome, Result
+
+#: Seconds that an idle connection is kept. Servers close idle ones after 5 s (uvicorn) to 75 s (nginx)
+#: without a word; a request that meets the closing has no reply and becomes "maybe sent". So we close first.
+_KEEP_IDLE_SECONDS = 2.0
+
+#: Failures before the first byte of a request: TCP, name, TLS handshake, a proxy's tunnel, their timeouts.
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+
+#: Refusals that need no reading: no login, no credit, a wrong method, a proxy's login. 408 is a server that
+#: tired of waiting and does not say what it did.
+_PLAIN_STATUSES = {
+    401: Outcome.CONFIGURATION,
+    402: Outcome.CONFIGURATION,
+    405: Outcome.CONFIGURATION,
+    407: Outcome.CONFIGURATION,
+    408: Outcome.MAYBE_SENT,
+}
+
+
+def _any(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns))
+
+
+#: What any other refusal means by its text (in lower case, without accents); the first that fits counts.
+#: Numbers and variables come before templates and channels, which a text on them may name too.
+_PHRASES = (
+    (
+        Outcome.OPTED_OUT,
+        _any(
+            r"\bopt(ed)?[ -]?out\b|descadastr|unsubscribed|suppress|suprimid",
+            r"nao (quer|deseja|aceita) receber|bloqueou (o|a|as|os|este|esta|nossa)\b",
+        ),
+    ),
+    (
+        Outcome.IN_ATTENDANCE,
+        _any(
+            r"em atendimento|atendimento (em )?(andamento|aberto|iniciado)",
+            r"in attendance|(started|open) customer service",
+        ),
+    ),
+    (
+        Outcome.REJECTED,
+        _any(
+            r"variave(l|is)|variable|parametro",
+            r"(numero|telefone|celular|contato|canalcliente|phone|number).* (invalid|inexistente)",
+            r"(invalid|unknown) (phone|number|recipient|contact)",
+        ),
+    ),
+    (
+        Outcome.CONFIGURATION,
+        _any(
+            r"\b(template|modelo|canal|channel)\b.*"
+            r"(nao (encontrad|existe|aprovad)|inexistente|invalid|pausad|desativad|inativ|reprovad|rejeitad"
+            r"|not (found|approved)|unknown|paused|disabled|inactive|rejected)",
+            r"(unknown|invalid|paused|disabled|inactive) (template|channel)",
+        ),
+    ),
+)
+
+#: Refusals of a text that says nothing known: forbidden, or a path that the gateway does not have. Of any
+#: other status they are about this message.
+_OTHER_STATUSES = {403: Outcome.CONFIGURATION, 404: Outcome.CONFIGURATION}
+
+#: A message that the queue should never have taken; no call is made.
+NO_TEMPLATE = Result(Outcome.REJECTED, error="its payload has no template with variables")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP reply, whatever its status."""
+
+    status: int
+    body: Any
+    """The parsed JSON; None when the body is empty, cut or not JSON."""
+    headers: Mapping[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a 2xx with a JSON object."""
+        return 200 <= self.status < 300 and isinstance(self.body, dict)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait, from the header Retry-After; None when it is absent or unreadable."""
+        return retry_after(self.headers.get("Retry-After"), datetime.now(UTC))
+
+
+class HttpClient:
+    """The kept-alive connections to one gateway. To be made and used inside one event loop."""
+
+    def __init__(self, endpoint: HttpEndpoint, connections: int, seconds: float) -> None:
+        """`connections` at the same time at most; a whole call takes `seconds` at most.
+
+        Raises SettingError when the environment names a proxy of a kind that cannot be used.
+        """
+        base = URL(endpoint.base_url)
+        self._base = str(base).rstrip("/")
+        self._seconds = seconds
+        tls = _tls_context() if base.scheme == "https" else True
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={
+                "Authorization": f"Bearer {endpoint.token}",
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": "rotina",
+            },
+            # Connecting must fail before the whole call does: only then is it known that nothing was sent.
+            timeout=aiohttp.ClientTimeout(total=seconds, connect=min(endpoint.connect_timeout, seconds / 2)),
+            proxy=_proxy(base),
+        )
+
+    def url(self, path: str) -> URL:
+        """The address of a path, which is already percent-encoded."""
+        return URL(f"{self._base}{path}", encoded=True)
+
+    async def post(self, url: URL, content: Any, headers: Mapping[str, str] | None = None) -> Reply | Result:
+        """Send `content` as JSON, once; returns the reply, or what it proves that there was none."""
+        data = json.dumps(content).encode()
+        try:
+            response = await self._session.post(url, data=data, headers=headers, allow_redirects=False)
+            body = await response.read()
+        except _NOT_CONNECTED as error:
+            return Result(Outcome.TRANSIENT, error=f"not connected: {_reason(error)}")
+        except TimeoutError:
+            return Result(Outcome.MAYBE_SENT, error=f"no reply within {self._seconds:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return Result(Outcome.MAYBE_SENT, error=f"connection lost: {type(error).__name__}")
+        return Reply(response.status, _json_or_none(body), response.headers)
+
+    async def get(self, url: URL) -> Reply | None:
+        """Ask; None when there was no reply."""
+        try:
+            response = await self._session.get(url, allow_redirects=False)
+            body = await response.read()
+        except (aiohttp.ClientError, OSError):
+            return None
+        return Reply(response.status, _json_or_none(body), response.headers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+
+def refusal(reply: Reply, private: Iterable[str]) -> Result:
+    """The class of a reply that is not an acceptance.
+
+    A 2xx with an error in its body is read as the HTTP status of the body's `code`. `private` is what must
+    not show in the error text.
+    """
+    status, body = reply.status, reply.body
+    if 200 <= status < 300:
+        if not reply.ok or "status" not in body:
+            return Result(Outcome.MAYBE_SENT, code=status, error=f"HTTP {status} with no usable reply in it")
+        status = body.get("code")
+        if not isinstance(status, int) or not 400 <= status < 600:
+            status = 400
+    said = _text(body)
+    error = f"HTTP {reply.status}" + (f", code {status}" if status != reply.status else "")
+    if said:
+        error += f": {shown(said, private)}"
+    wait = reply.retry_after
+    outcome = _refused(status, said, wait)
+    return Result(
+        outcome, code=reply.status, error=error, retry_after=wait if outcome is Outcome.TRANSIENT else None
+    )
+
+
+def _refused(status: int, said: str, wait: float | None) -> Outcome:
+    if status == 429 or (status == 503 and wait is not None):
+        return Outcome.TRANSIENT
+    if status >= 500:
+        return Outcome.MAYBE_SENT
+    if status < 400:  # redirected: the address is not the gateway's own
+        return Outcome.CONFIGURATION
+    if status in _PLAIN_STATUSES:
+        return _PLAIN_STATUSES[status]
+    plain = folded(said)
+    for outcome, phrases in _PHRASES:
+        if phrases.search(plain):
+            return outcome
+    return _OTHER_STATUSES.get(status, Outcome.REJECTED)
+
+
+def folded(text: str) -> str:
+    """A text in lower case, without accents, with single spaces."""
+    decomposed = unicodedata.normalize("NFKD", " ".join(text.split()))
+    return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
+
+
+def _text(body: Any) -> str:
+    """What a gateway says in the body of a refusal: `data.message`, `message` or `error`; else empty."""
+    if not isinstance(body, dict):
+        return ""
+    data = body.get("data")
+    candidates = (
+        data.get("message") if isinstance(data, dict) else None,
+        body.get("message"),
+        body.get("error"),
+    )
+    return next((text for text in candidates if isinstance(text, str)), "")[:LONGEST_READ]
+
+
+def template_of(payload: Mapping[str, Any]) -> tuple[str, list[str]] | None:
+    """Template and variables of a payload; None when it has not both, as a message of this kind must."""
+    template, variables = payload.get("template"), payload.get("variables")
+    if isinstance(template, str) and isinstance(variables, list):
+        return template, [str(value) for value in variables]
+    return None
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    """Why a connection was not made. The library's own texts may hold a proxy's address with its password."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return "timeout"
+        case aiohttp.ClientHttpProxyError(status=status):
+            return f"the proxy answered {status}"
+        case aiohttp.ClientConnectorDNSError():
+            return "name not resolved"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLError() as cause):
+            return f"TLS: {getattr(cause, 'verify_message', None) or cause.reason}"
+        case aiohttp.ClientConnectorError(os_error=ssl.SSLError() as cause):
+            return f"TLS: {cause.reason}"
+        case aiohttp.ClientConnectorError(os_error=OSError(errno=int(number))):
+            return os.strerror(number)
+        case _:
+            return type(error).__name__
+
+
+def _tls_context() -> ssl.SSLContext:
+    """The CA bundle that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, as GatewayHook; else the system's."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if bundle and Path(bundle).is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle or None)
+
+
+def _proxy(url: URL) -> str | None:
+    """The proxy that the environment names for the gateway. Read once; aiohttp would at each request."""
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or (url.host and proxy_bypass(url.host)):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if URL(proxy).scheme not in ("http", "https"):
+        raise SettingError(f"{url.scheme}_proxy", URL(proxy).scheme, "must be a proxy of http or https")
+    return proxy

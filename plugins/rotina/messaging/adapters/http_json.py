@@ -1,0 +1,92 @@
+"""http_json: any gateway that takes a message as JSON and knows an idempotency key.
+
+Send: POST {"to", "template", "variables", "reference"}, answered by a 2xx with {"id", "status"}. Ask: GET the
+status path, where the dedupe key stands for {key}. The outcomes are those of the other HTTP gateways.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from rotina.messaging.adapters import Delivery, HttpEndpoint, Outgoing
+from rotina.messaging.adapters.http import NO_TEMPLATE, HttpClient, Reply, refusal, template_of
+from rotina.messaging.adapters.settings import HttpJsonSettings
+from rotina.messaging.gateways import Gateway
+from rotina.messaging.outcome import Outcome, Result
+
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
+#: `status` of a 2xx that is no acceptance all the same.
+_REFUSED = {"error", "failed", "refused", "rejected"}
+
+
+class HttpJsonAdapter:
+    """A generic JSON gateway. To be made inside the event loop that uses it."""
+
+    def __init__(self, gateway: Gateway, endpoint: HttpEndpoint) -> None:
+        """Raises SettingError for wrong settings of the gateway."""
+        self._settings = HttpJsonSettings.read(gateway.settings)
+        self._token = endpoint.token
+        self._http = HttpClient(endpoint, gateway.share, gateway.call_timeout_seconds)
+        self._send_url = self._http.url(self._settings.send_path)
+
+    async def send(self, message: Outgoing) -> Result:
+        """As `Adapter.send`."""
+        if not _HEADER_VALUE.fullmatch(message.dedupe_key):
+            return Result(
+                Outcome.REJECTED, error="its dedupe key has characters that no HTTP header may hold"
+            )
+        if (used := template_of(message.payload)) is None:
+            return NO_TEMPLATE
+        template, variables = used
+        body = {
+            "to": message.recipient,
+            "template": template,
+            "variables": variables,
+            "reference": message.dedupe_key,
+        }
+        headers = {self._settings.idempotency_header: message.dedupe_key}
+        reply = await self._http.post(self._send_url, body, headers)
+        if isinstance(reply, Result):
+            return reply
+        return _accepted(reply) or refusal(reply, private=(self._token, message.recipient, *variables))
+
+    async def find(self, message: Outgoing) -> Result | None:
+        """ACCEPTED when the gateway has the message; TRANSIENT when its 404 proves that it never will."""
+        settings = self._settings
+        if settings.status_path is None:
+            return None
+        path = settings.status_path.replace("{key}", quote(message.dedupe_key, safe=""))
+        reply = await self._http.get(self._http.url(path))
+        if reply is None:
+            return None
+        if reply.status == 404 and settings.absent_is_final:
+            return Result(Outcome.TRANSIENT, code=404, error="the gateway does not have it")
+        return _accepted(reply)
+
+    async def delivery(self, gateway_message_id: str) -> Delivery | None:
+        """None: it is asked by our key only, and tells the delivery by webhook."""
+        return None
+
+    async def available(self) -> int | None:
+        """As `Adapter.available`: the field `available` of the answer."""
+        if self._settings.available_path is None:
+            return None
+        reply = await self._http.get(self._http.url(self._settings.available_path))
+        if reply is None or not reply.ok:
+            return None
+        available = reply.body.get("available")
+        return available if isinstance(available, int) else None
+
+    async def close(self) -> None:
+        """As `Adapter.close`."""
+        await self._http.close()
+
+
+def _accepted(reply: Reply) -> Result | None:
+    """The result of a reply that says that the gateway has the message; None for any other."""
+    if not reply.ok or str(reply.body.get("status")).lower() in _REFUSED:
+        return None
+    key = reply.body.get("id")
+    known = str(key) if isinstance(key, str | int) and key else None
+    return Result(Outcome.ACCEPTED, known, code=reply.status)
