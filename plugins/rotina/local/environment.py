@@ -25,6 +25,7 @@ class Secrets:
     jwt_secret: str
     api_secret_key: str
     gateway_token: str
+    gateway_webhook_secret: str
     passwords: dict[str, str]
 
     def __repr__(self) -> str:
@@ -32,18 +33,21 @@ class Secrets:
 
 
 def load_secrets(home: Path) -> Secrets:
-    """The secrets of the environment in `home`, generated (file mode 600) when there are none yet."""
+    """The secrets of the environment in `home`; those that it has not yet are generated (file mode 600)."""
     path = home / "secrets.json"
-    if not path.exists():
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    if stored.keys() != Secrets.__dataclass_fields__.keys():
         generated = Secrets(
             fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             jwt_secret=secrets.token_urlsafe(48),
             api_secret_key=secrets.token_urlsafe(48),
             gateway_token=secrets.token_urlsafe(24),
+            gateway_webhook_secret=secrets.token_urlsafe(24),
             passwords={login: secrets.token_urlsafe(9) for login in LOGINS},
         )
-        _write_private(path, json.dumps(asdict(generated), indent=2))
-    return Secrets(**json.loads(path.read_text()))
+        stored = asdict(generated) | stored
+        _write_private(path, json.dumps(stored, indent=2))
+    return Secrets(**stored)
 
 
 def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> dict[str, str]:
@@ -121,6 +125,9 @@ def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> 
                 "password": own.gateway_token,
                 "extra": {"timeout": 30},
             }
+        ),
+        "AIRFLOW_CONN_MESSAGE_GATEWAY_WEBHOOK": json.dumps(
+            {"conn_type": "http", "password": own.gateway_webhook_secret}
         ),
     }
 

@@ -18,6 +18,8 @@ from rotina.local.environment import load_secrets
 from rotina.local.settings import LocalSettings
 
 _HOST = "127.0.0.1"
+#: Where the demonstration's gateway, whose code is `opa`, tells how far messages got.
+_WEBHOOK_PATH = "/rotina/webhooks/opa"
 
 
 class _Server(uvicorn.Server):
@@ -33,10 +35,12 @@ async def serve(settings: LocalSettings) -> None:
     messages = mailbox.Mailbox(settings.home / "mailbox")
     ledger = settings.home / "gateway" / "ledger.jsonl"
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    token = load_secrets(settings.home).gateway_token
+    own = load_secrets(settings.home)
+    webhook = gateway_simulator.Webhook(settings.airflow_url + _WEBHOOK_PATH, own.gateway_webhook_secret)
+    gateway = gateway_simulator.create_app(own.gateway_token, ledger, webhook)
     servers = [
         _web_server(mailbox.create_app(messages), settings.mailbox_port),
-        _web_server(gateway_simulator.create_app(token, ledger), settings.gateway_port),
+        _web_server(gateway, settings.gateway_port),
     ]
 
     def stop() -> None:
