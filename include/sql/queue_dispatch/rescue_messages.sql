@@ -1,9 +1,13 @@
 -- Give up messages whose dispatcher did not write back in time (it was killed, or lost the database): nobody
--- knows whether they were sent. Named in the run that finds them. Parameters: run_id, most.
+-- knows whether they were sent. Named in the run that finds them. Parameters: run_id, most, back_seconds (leases
+-- that ran out longer ago are not looked for).
 with lost as (
     select id
     from crm.message
-    where status = 'sending' and lease_until < statement_timestamp()
+    where
+        status = 'sending'
+        and lease_until < statement_timestamp()
+        and lease_until >= statement_timestamp() - make_interval(secs => %(back_seconds)s)
     order by lease_until
     limit %(most)s
     for update skip locked

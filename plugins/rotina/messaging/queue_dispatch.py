@@ -41,6 +41,9 @@ LEASE_MARGIN_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 #: Messages that one look rescues, expires or makes ready at most; the next look goes on.
 MOST_PER_LOOK = 5_000
+#: How far back a dispatcher looks for leases that ran out, after its first look at all of them: longer than the
+#: database may be away. What lies further back only grows while an old transaction is open.
+RESCUE_BACK_SECONDS = 60.0
 #: Longest time that the first of several results waits for the others to be written back with it.
 GATHER_SECONDS = 0.005
 #: How long a dispatcher keeps trying to reach the database before it gives up.
@@ -57,6 +60,7 @@ POLL_SECONDS = 600.0
 MOST_UNKNOWN = 1_000
 
 _FRONT = (-32_768, -(2**62), 0)
+_EVER = 1e9  # seconds
 
 _LOST_CONNECTION = (
     asyncpg.PostgresConnectionError,
@@ -187,6 +191,7 @@ class Dispatcher:
         self._from_front = True
         self._front_seen = 0.0
         self._front_cost = 0.0
+        self._rescue_back = _EVER
         self._state: asyncpg.Record
         self._slot_session = 0
 
@@ -474,7 +479,10 @@ class Dispatcher:
         if self._looks.sessions != self._slot_session and not await self._take_slot():
             return self.stop("busy", "another dispatcher took its place while the database was away")
         bounds = {"gateway_id": self.gateway.id, "run_id": self._run_id, "most": MOST_PER_LOOK}
-        (rescued,) = await self._looks.fetch("queue_dispatch/rescue_messages", **bounds)
+        (rescued,) = await self._looks.fetch(
+            "queue_dispatch/rescue_messages", back_seconds=self._rescue_back, **bounds
+        )
+        self._rescue_back = _EVER if rescued["count"] == MOST_PER_LOOK else RESCUE_BACK_SECONDS
         (expired,) = await self._looks.fetch("queue_dispatch/expire_messages", **bounds)
         (readied,) = await self._looks.fetch("queue_dispatch/ready_messages", **bounds)
         self.tally.rescued += rescued["count"]

@@ -1,0 +1,93 @@
+-- What becomes of each outgoing message, and why: no outcome means that it can be written, with the id and
+-- the payload that it gets here. Blanks within a variable become one space: gateways take no line breaks in
+-- them. Keys are looked up one by one: the cost does not grow with those ever written.
+-- Parameters: email_kinds, now.
+create temp table checked on commit drop as
+with cleaned as materialized (
+    select
+        o.*,
+        g.id as to_gateway_id,
+        g.payload_limit,
+        t.gateway_template_id,
+        t.variables as names,
+        case when g.kind = any(%(email_kinds)s) then 'email' else 'phone' end as channel,
+        case
+            when g.kind = any(%(email_kinds)s) then lower(trim(o.recipient))
+            else trim(o.recipient)
+        end as address,
+        array(
+            select nullif(trim(regexp_replace(u.value, '\s+', ' ', 'g')), '')
+            from unnest(o.variables) as u (value)
+        ) as filled
+    from outgoing as o
+    left join crm.message_template as t on o.template_id = t.id
+    left join crm.gateway as g on coalesce(t.gateway_id, o.gateway_id) = g.id
+),
+
+composed as materialized (
+    select
+        c.*,
+        (select k.message_id from crm.message_key as k where k.dedupe_key = c.dedupe_key) as written_id,
+        coalesce(
+            c.payload,
+            jsonb_build_object('template', c.gateway_template_id, 'variables', to_jsonb(c.filled))
+        ) as content
+    from cleaned as c
+),
+
+judged as materialized (
+    select
+        c.*,
+        case
+            when c.written_id is not null then 'already_written'
+            when c.outcome is not null then c.reason
+            when s.address is not null then 'opted_out'
+            when coalesce(c.address, '') = '' then 'no_' || c.channel
+            when c.channel = 'phone' and c.address !~ '^\+[1-9][0-9]{7,14}$' then 'invalid_phone'
+            when c.channel = 'email' and (
+                length(c.address) > 254
+                or c.address !~ '^[a-z0-9.!#$%%&''*+/=?^_`{|}~-]+@([a-z0-9-]+\.)+[a-z0-9-]+$'
+            ) then 'invalid_email'
+            when array_position(c.filled, null) is not null then 'missing_variable'
+            when cardinality(c.filled) <> cardinality(c.names) then 'wrong_variables'
+            when octet_length(c.content::text) > c.payload_limit then 'payload_too_long'
+            when c.expires_at <= coalesce(%(now)s, now()) then 'too_late'
+        end as finding
+    from composed as c
+    left join crm.suppression as s on c.channel = s.channel and c.address = s.address
+)
+
+select
+    record_kind,
+    record_id,
+    dedupe_key,
+    origin_key,
+    to_gateway_id as gateway_id,
+    template_id,
+    account_id,
+    customer_id,
+    receivable_id,
+    address as recipient,
+    recipient_name,
+    content as payload,
+    priority,
+    coalesce(send_after, %(now)s, now()) as send_after,
+    expires_at,
+    case
+        when finding is null then nextval((select pg_get_serial_sequence('crm.message', 'id')::regclass))
+    end as message_id,
+    case
+        when finding = 'already_written' then 'unchanged'
+        when finding = reason then outcome
+        when finding in ('opted_out', 'no_phone', 'no_email', 'too_late') then 'skipped'
+        when finding is not null then 'failed'
+    end as outcome,
+    finding as reason,
+    nullif(concat_ws(': ', record_name, case finding
+        when reason then detail
+        when 'invalid_phone' then '…' || right(address, 4)
+        when 'missing_variable' then names[array_position(filled, null)]
+        when 'wrong_variables' then cardinality(filled) || ' em vez de ' || cardinality(names)
+        when 'payload_too_long' then octet_length(content::text) || ' bytes, o limite é ' || payload_limit
+    end), '') as detail
+from judged

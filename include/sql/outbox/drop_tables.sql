@@ -1,0 +1,2 @@
+-- What the next producer in this transaction makes anew. No parameters.
+drop table outgoing, checked
