@@ -17,7 +17,7 @@ export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status day test browser check bench docs lock
+.PHONY: help up down reset status day test browser check bench chaos docs lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -49,6 +49,9 @@ check: $(DEVELOPMENT) ## Style, types, SQL style, freshness of the generated doc
 
 bench: $(DEVELOPMENT) ## Run the benchmarks; writes benchmarks/results.json
 	@$(RUN) benchmarks $(ARGS)
+
+chaos: $(DEVELOPMENT) ## Kill dispatchers and PostgreSQL, count what was sent: make chaos KILLS=50 SEED=1
+	@$(RUN) tests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED))
 
 docs: $(DEVELOPMENT) ## Write the generated docs
 	@$(RUN) rotina.docs

@@ -456,6 +456,8 @@ class _MessageColumns:
     customer_id: Mapped[int | None]
     #: Receivable of the ERP that it asks to pay; once paid, the message is cancelled instead of sent.
     receivable_id: Mapped[int | None]
+    #: The due date that it speaks of.
+    due_on: Mapped[dt.date | None]
     #: E.164 phone number, or e-mail address.
     recipient: Mapped[str]
     recipient_name: Mapped[str | None]
@@ -610,8 +612,9 @@ class DeliveryEvent(Base):
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     gateway_id: Mapped[int] = mapped_column(ForeignKey("gateway.id"))
     gateway_message_id: Mapped[str]
-    #: Our message, when the gateway gives our reference back.
+    #: Our message, when the gateway gives our reference back, and the number of the attempt.
     message_id: Mapped[int | None]
+    attempt: Mapped[int | None]
     status: Mapped[str]
     error: Mapped[str | None]
     occurred_at: Mapped[dt.datetime]

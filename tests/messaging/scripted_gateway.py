@@ -24,6 +24,8 @@ def accept(message: Outgoing) -> Result:
 class ScriptedGateway:
     """An adapter whose answers a test gives; `ledger` holds the ids of the messages it was called for."""
 
+    places = 10_000
+
     def __init__(self, answer: Answer = accept) -> None:
         self.answer = answer
         self.ledger: list[int] = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import ssl
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from rotina.local.gateway_simulator import CHANNEL_ID, DAILY_LIMIT, FaultKind, c
 from rotina.messaging.adapters import HttpEndpoint, SmtpEndpoint
 from rotina.messaging.adapters.http import Reply, refusal
 from rotina.messaging.adapters.opening import open_adapter
-from rotina.messaging.adapters.replies import shown
+from rotina.messaging.adapters.replies import clean_count, clean_id, retry_after, shown
 from rotina.messaging.adapters.settings import check_settings
 from rotina.messaging.outcome import Outcome, Result
 from tests.messaging.adapter_parts import (
@@ -400,6 +402,21 @@ def outcome_of(kind: Any, answer: bytes) -> Result:
     return asyncio.run(run())
 
 
+def answer_to(kind: Any, body: Any, question: str, *arguments: Any) -> Any:
+    """What an adapter makes of a 200 with that body when it is asked something."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response(200, body))
+        await writer.drain()
+
+    async def run() -> Any:
+        async with serving_tcp(handle) as port, opened(kind, f"http://127.0.0.1:{port}") as adapter:
+            return await getattr(adapter, question)(*arguments)
+
+    return asyncio.run(run())
+
+
 SUCCESS = json.dumps(_ENVELOPE | {"id": "m1"}).encode()
 
 
@@ -423,7 +440,8 @@ SUCCESS = json.dumps(_ENVELOPE | {"id": "m1"}).encode()
         (response(200, b"\xff"), Outcome.MAYBE_SENT),
         (response(200, []), Outcome.MAYBE_SENT),
         (response(200, b"[" * 100_000), Outcome.MAYBE_SENT),
-        (response(200, SUCCESS, "Content-Encoding: gzip\r\n"), Outcome.MAYBE_SENT),
+        (response(200, gzip.compress(SUCCESS), "Content-Encoding: gzip\r\n"), Outcome.MAYBE_SENT),
+        (response(200, SUCCESS + b" " * 1_000_000), Outcome.MAYBE_SENT),  # more than is read
         (b"\x00\xff nonsense\r\n\r\n", Outcome.MAYBE_SENT),
         # by the status of the reply, or of the error in it
         (response(500, b""), Outcome.MAYBE_SENT),
@@ -450,10 +468,114 @@ SUCCESS = json.dumps(_ENVELOPE | {"id": "m1"}).encode()
         (response(200, {"status": "error", "code": 429}, "Retry-After: 5\r\n"), Outcome.TRANSIENT),
         (response(200, {"status": "error", "code": 500}), Outcome.MAYBE_SENT),
         (response(200, {"status": "error", "code": 503}), Outcome.MAYBE_SENT),
+        (response(200, {}), Outcome.MAYBE_SENT),
+        (response(200, {"data": {}}), Outcome.MAYBE_SENT),
+        (response(200, {"error": "número inválido"}), Outcome.REJECTED),
+        (response(200, {"error": {"code": 429, "message": "devagar"}}), Outcome.TRANSIENT),
+        (response(200, {"error": {"code": 400, "message": "token vencido"}}), Outcome.CONFIGURATION),
     ],
 )
 def test_every_reply_has_its_outcome(kind: Any, answer: bytes, outcome: Outcome) -> None:
     assert outcome_of(kind, answer).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "key"),
+    [
+        ({"id": "m1"}, Outcome.ACCEPTED, "m1"),
+        ({"id": 7, "status": "pending"}, Outcome.ACCEPTED, "7"),
+        ({"id": "m1", "error": None}, Outcome.ACCEPTED, "m1"),
+        ({"status": "Queued"}, Outcome.ACCEPTED, None),
+        ({"status": "ok", "id": " "}, Outcome.ACCEPTED, None),
+        ({"id": "m1", "error": "number unknown"}, Outcome.REJECTED, None),
+        ({"id": "m1", "status": "failed"}, Outcome.REJECTED, None),
+        ({"status": "sent", "error": {"code": 401}}, Outcome.CONFIGURATION, None),
+        ({"status": "not_found"}, Outcome.REJECTED, None),
+        ({"status": "denied", "code": 403}, Outcome.CONFIGURATION, None),
+        ({"id": True}, Outcome.MAYBE_SENT, None),
+        ({"id": "a\nb"}, Outcome.MAYBE_SENT, None),
+        ({"message": "hello"}, Outcome.MAYBE_SENT, None),
+    ],
+)
+def test_http_json_accepts_only_what_says_so(body: Any, outcome: Outcome, key: str | None) -> None:
+    result = outcome_of("http_json", response(200, body))
+    assert (result.outcome, result.gateway_message_id) == (outcome, key)
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ({"status": "not_found"}, None),
+        ({"id": "m1", "status": "not_found"}, None),
+        ({"id": "m1", "error": "x"}, None),
+        ({}, None),
+        ({"id": "m1", "status": "delivered"}, "m1"),
+    ],
+)
+def test_http_json_finds_only_what_the_answer_says_is_there(body: Any, key: str | None) -> None:
+    found = answer_to("http_json", body, "find", template_message())
+    assert (found and (found.outcome, found.gateway_message_id)) == (key and (Outcome.ACCEPTED, key))
+
+
+@pytest.mark.parametrize("value", [True, -1, 2**31, 1.5, "7", None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_number_of_messages_is_not_told(kind: Any, value: Any) -> None:
+    body = {"available": value, "availableAmount": value}
+    assert answer_to(kind, body, "available") is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reply_without_end_is_not_read_to_it(kind: Any) -> None:
+    """The connection is closed beyond the bound, and the next message takes another one."""
+    hung_up = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        if hung_up.is_set():
+            writer.write(response(200, SUCCESS))
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+                await writer.drain()
+        except ConnectionError:
+            hung_up.set()
+
+    async def run() -> list[Outcome]:
+        async with (
+            serving_tcp(handle) as port,
+            opened(kind, f"http://127.0.0.1:{port}", call_timeout_seconds=10) as adapter,
+        ):
+            first = await adapter.send(template_message())
+            async with asyncio.timeout(5):
+                await hung_up.wait()
+            assert first.code == 200  # not the end of its time
+            return [first.outcome, (await adapter.send(template_message())).outcome]
+
+    assert asyncio.run(run()) == [Outcome.MAYBE_SENT, Outcome.ACCEPTED]
+
+
+def test_a_compressed_reply_is_not_unpacked() -> None:
+    """200 MB of an answer in 200 kB: read as bytes that are no JSON."""
+    bomb = gzip.compress(b" " * 200_000_000, compresslevel=1)
+    tracemalloc.start()
+    try:
+        result = outcome_of("http_json", response(200, bomb, "Content-Encoding: gzip\r\n"))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert result.outcome is Outcome.MAYBE_SENT
+    assert most < 20_000_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_has_as_many_places_as_its_share(kind: Any) -> None:
+    async def run() -> int:
+        async with opened(kind, "http://127.0.0.1:1", max_in_flight=9, dispatchers=2) as adapter:
+            return adapter.places
+
+    assert asyncio.run(run()) == 4
 
 
 def test_a_retry_after_is_kept_also_as_a_date() -> None:
@@ -469,6 +591,29 @@ def test_a_retry_after_is_kept_also_as_a_date() -> None:
         ("Contato não deseja receber mensagens (opt-out)", Outcome.OPTED_OUT),
         ("Recipient opted out", Outcome.OPTED_OUT),
         ("O usuário bloqueou a empresa", Outcome.OPTED_OUT),
+        ("O destinatário bloqueou este número", Outcome.OPTED_OUT),
+        ("bloqueou nosso contato", Outcome.OPTED_OUT),
+        ("A Meta bloqueou o template", Outcome.CONFIGURATION),
+        ("WhatsApp bloqueou a conta", Outcome.CONFIGURATION),
+        ("A Meta bloqueou este número", Outcome.CONFIGURATION),
+        ("Template rejeitado: sem texto de opt-out", Outcome.CONFIGURATION),
+        ("Canal inativo: envios suprimidos", Outcome.CONFIGURATION),
+        ("Token expirado", Outcome.CONFIGURATION),
+        ("Parâmetro token ausente", Outcome.CONFIGURATION),
+        ("Credenciais inválidas", Outcome.CONFIGURATION),
+        ("Sessão do número desconectada", Outcome.CONFIGURATION),
+        ("Phone number session invalid", Outcome.CONFIGURATION),
+        ("Saldo insuficiente", Outcome.CONFIGURATION),
+        ("Sem créditos", Outcome.CONFIGURATION),
+        ("Limite de crédito excedido", Outcome.CONFIGURATION),
+        ("Assinatura vencida", Outcome.CONFIGURATION),
+        ("Limite diário de envios atingido", Outcome.TRANSIENT),
+        ("Limite de mensagens por segundo excedido", Outcome.TRANSIENT),
+        ("Daily limit reached", Outcome.TRANSIENT),
+        ("Too many requests", Outcome.TRANSIENT),
+        ("Limite de 1024 caracteres excedido", Outcome.REJECTED),
+        ("Variável token inválida", Outcome.REJECTED),
+        ("Variável 2: limite de tamanho excedido", Outcome.REJECTED),
         ("contact is on the suppression list", Outcome.OPTED_OUT),
         ("CONTATO JÁ ESTÁ EM ATENDIMENTO", Outcome.IN_ATTENDANCE),
         ("Já existe um atendimento aberto para o contato", Outcome.IN_ATTENDANCE),
@@ -493,6 +638,18 @@ def test_what_a_refusal_means_by_its_text(text: str, outcome: Outcome) -> None:
     ):
         assert refusal(Reply(status, body, {}), private=()).outcome is outcome
     assert refusal(Reply(500, {"message": text}, {}), private=()).outcome is Outcome.MAYBE_SENT
+
+
+@pytest.mark.parametrize(
+    ("text", "private", "outcome"),
+    [
+        ("Falha ao enviar para SUPRIMIDOS LTDA", ["Suprimidos Ltda"], Outcome.REJECTED),
+        ("Falha ao enviar para Opção  Token", ["opcao token"], Outcome.REJECTED),
+        ("canal: não encontrado", ["Ana", "não há", "a", ""], Outcome.CONFIGURATION),
+    ],
+)
+def test_an_echo_does_not_decide(text: str, private: list[str], outcome: Outcome) -> None:
+    assert refusal(Reply(400, {"message": text}, {}), private).outcome is outcome
 
 
 # -- texts -----------------------------------------------------------------------------------------------
@@ -520,6 +677,86 @@ def test_a_shown_text_is_one_short_line_without_what_is_private(text: str, priva
     assert "987654321" not in line
     hidden = " ".join(private.split())
     assert len(hidden) < 3 or hidden not in line
+
+
+def is_stored(text: str) -> bool:
+    """Whether PostgreSQL takes a text: as UTF-8, without NUL; and nothing in it moves a terminal."""
+    text.encode()  # raises an error for half of a character
+    return all(ord(char) >= 32 and ord(char) != 127 for char in text)
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=400))
+def test_every_text_and_id_can_be_stored(text: str) -> None:
+    assert is_stored(shown(text))
+    key = clean_id(text)
+    assert key is None or (key == text and is_stored(key) and len(key) <= 200)
+
+
+def test_a_shown_text_has_neither_halves_of_characters_nor_control_characters() -> None:
+    assert shown("Usu\udce1rio\x00 \x1b[1m inv\x85álido\n") == "Usu?rio [1m inv álido"
+    assert shown("para A\x00na", ["Ana"]) == "para ***"
+    assert len(shown("x" * 400, prefix="550 ")) == 300
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reply_that_cannot_be_stored(kind: Any) -> None:
+    refused = outcome_of(kind, response(422, {"message": "n\x00o \ud83d"}))
+    assert refused.error == "HTTP 422: no ?"
+    body = _ENVELOPE | {"id": "m\x00", "data": {"messageSentId": "m\ud83d"}}
+    accepted = outcome_of(kind, response(200, body))
+    assert (accepted.outcome, accepted.gateway_message_id) == (Outcome.ACCEPTED, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("wamid.HBg=", "wamid.HBg="),
+        (7, "7"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, None),
+        (10**200, None),
+        ("", None),
+        (" \u00a0", None),
+        ("a\x00", None),
+        ("a\r\nb", None),
+        ("\ud83d", None),
+        (True, None),
+        (1.5, None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_what_is_a_key_of_a_message(value: Any, key: str | None) -> None:
+    assert clean_id(value) == key
+
+
+def test_what_is_a_number_of_messages() -> None:
+    assert [clean_count(value) for value in (0, 2**31 - 1)] == [0, 2**31 - 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("999999999", 86_400.0),
+        ("Sun, 22 Nov 2099 12:00:00 GMT", 86_400.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86_400.0),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Sun, 22 Nov 2026 12:00:00 +99999999999999", None),
+        ("Sun, 22 Nov 99999999999999999999 12:00:00 GMT", None),
+    ],
+)
+def test_an_absurd_retry_after(value: str, seconds: float | None) -> None:
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert retry_after(value, noon) == seconds
+
+
+@given(
+    st.text(max_size=40)
+    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} Nov \d{1,12} \d{1,3}:\d\d:\d\d [+-]\d{1,20}")
+)
+def test_no_retry_after_breaks_the_adapter(value: str) -> None:
+    seconds = retry_after(value, datetime(2026, 11, 22, 12, tzinfo=UTC))
+    assert seconds is None or 0.0 <= seconds <= 86_400.0
 
 
 def test_the_repr_of_an_endpoint_has_no_secret() -> None:

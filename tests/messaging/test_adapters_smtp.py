@@ -122,7 +122,7 @@ class Script:
             if answer == SILENCE:
                 await reader.read()
                 return
-            writer.write(f"{answer}\r\n".encode())
+            writer.write(f"{answer}\r\n".encode("utf-8", "surrogateescape"))
             if step == "QUIT" or answer.startswith("421"):
                 return
             if answer.startswith("354"):
@@ -272,6 +272,19 @@ def test_an_error_says_the_code_and_not_the_address() -> None:
     assert result.error == "550 5.1.1 <***>: user *** unknown"
 
 
+def test_an_error_in_latin_1_can_be_stored() -> None:
+    result = send_by(Script({"RCPT": "550 Usu\udce1rio desconhecido"}))  # the byte E1, as in Latin-1
+    assert (result.outcome, result.error) == (Outcome.REJECTED, "550 Usu?rio desconhecido")
+    result = send_by(Script({"AUTH": "535 Usu\udce1rio"}), login="rotina", password=PASSWORD)
+    assert (result.outcome, result.error) == (Outcome.CONFIGURATION, "not connected: Usu?rio")
+
+
+def test_an_error_is_short() -> None:
+    result = send_by(Script({"RCPT": "550 " + "não " * 100}))
+    assert result.error is not None
+    assert len(result.error) == 300
+
+
 # -- connections ---------------------------------------------------------------------------------------------
 
 
@@ -347,13 +360,20 @@ def test_at_most_as_many_connections_as_set() -> None:
     assert asyncio.run(run(max_in_flight=3)) == 3
 
 
-def test_a_message_that_gets_no_connection_in_time_is_not_sent() -> None:
-    async def run() -> Result:
-        settings = {"connections": 1}
-        async with talking(Script(), settings=settings, call_timeout_seconds=0.1) as adapter, adapter._room:
-            return await adapter.send(email())  # type: ignore[no-any-return]
+def test_it_has_as_many_places_as_connections() -> None:
+    assert open_adapter(gateway("smtp"), endpoint(25)).places == 4
+    assert open_adapter(gateway("smtp", max_in_flight=3), endpoint(25)).places == 3
 
-    assert asyncio.run(run()).outcome is Outcome.TRANSIENT
+
+def test_waiting_for_a_connection_takes_none_of_the_time_of_a_call() -> None:
+    async def run() -> Result:
+        async with talking(Script(), settings={"connections": 1}, call_timeout_seconds=1) as adapter:
+            async with adapter._room:
+                call = asyncio.create_task(adapter.send(email()))
+                await asyncio.wait({call}, timeout=1.2)
+            return await call  # type: ignore[no-any-return]
+
+    assert asyncio.run(run()).outcome is Outcome.ACCEPTED
 
 
 def test_a_cancelled_call_ends_as_cancelled_and_its_connection_with_it() -> None:

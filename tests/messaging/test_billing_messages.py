@@ -113,6 +113,7 @@ def test_a_reminder_is_written_whole(
         "account_id": account,
         "customer_id": customer,
         "receivable_id": receivable,
+        "due_on": dt.date(2026, 11, 3),
         "recipient": "+5511988887777",
         "recipient_name": "MARIA da Silva",
         "payload": {
@@ -275,6 +276,21 @@ def test_of_steps_that_fall_on_one_day_the_latest_counts(
     assert items(connection, run) == [
         ("receivable", f"{receivable}:{today}", "skipped", "later_step", "T-1, hoje")
     ]
+
+
+def test_a_reminder_of_before_that_a_weekend_moves_to_after_the_due_date_is_skipped(
+    owner: psycopg.Connection, connection: psycopg.Connection, template: int
+) -> None:
+    """A day before Sunday is Saturday, moved to Monday; so is that of Monday, which is not over yet."""
+    step = add_step(owner, template, -1, name="Amanhã")
+    late = add_receivable(owner, add_customer(owner), SUNDAY, code="T-1")
+    in_time = add_receivable(owner, add_customer(owner), MONDAY)
+    tomorrow = add_receivable(owner, add_customer(owner), TUESDAY)
+    run, outcome = bill(connection, MONDAY)
+    assert counts(outcome) == (3, 2, 0, 1, 0)
+    assert reminded(owner) == [in_time, tomorrow]
+    assert items(connection, run) == [("receivable", f"{late}:{step}", "skipped", "past_due", "T-1, Amanhã")]
+    assert "past_due" in REASON_TITLES
 
 
 def _no_phone(owner: psycopg.Connection) -> int:
@@ -562,8 +578,9 @@ def test_days_in_any_order_against_a_computation_by_hand(
                 if (dates := due_dates(step_days, moves, date)) and dates[0] <= on <= dates[1]
             ]
             if hits:
-                _, step, valid = max(hits)
-                if (today - date).days <= valid:
+                step_days, step, valid = max(hits)
+                past_due = step_days < 0 and date > on
+                if (today - date).days <= valid and not past_due:
                     expected.add(f"{receivable}:{step}")
         bill(connection, date, now=eight_o_clock(today))
     assert sorted(message["origin_key"] for message in messages(owner)) == sorted(expected)

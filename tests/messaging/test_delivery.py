@@ -156,6 +156,71 @@ def test_the_failure_of_an_earlier_attempt_says_nothing_of_the_later_one(
     assert unapplied(owner) == 0
 
 
+@pytest.mark.parametrize(
+    ("tries", "attempt", "counts"),
+    [(2, 1, False), (2, None, False), (2, 2, True), (1, None, True), (1, 1, True)],
+)
+@pytest.mark.parametrize("status", ["unknown", "sent"])
+def test_a_failure_without_a_known_key_counts_for_its_own_attempt(
+    connection: psycopg.Connection,
+    owner: psycopg.Connection,
+    gateway: int,
+    status: str,
+    tries: int,
+    attempt: int | None,
+    counts: bool,
+) -> None:
+    number = add_message(owner, gateway, status=status, tries=tries)
+    record_events(connection, "opa", [told("failed", 1, message_id=number, attempt=attempt)])
+    (row,) = messages(owner)
+    assert (row["status"], row["delivery_status"], row["gateway_message_id"]) == (
+        ("sent", "failed", "gw-1") if counts else (status, None, None)
+    )
+    assert unapplied(owner) == 0
+
+
+def test_a_failure_with_the_key_of_the_attempt_before_does_not_settle_the_next(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    # The key is that of the first attempt, which a person released; the second was interrupted.
+    number = add_message(owner, gateway, status="unknown", tries=2, gateway_message_id="gw-1")
+    record_events(connection, "opa", [told("failed", 1, message_id=number, attempt=1)])
+    assert messages(owner)[0]["status"] == "unknown"
+    record_events(connection, "opa", [told("failed", 2, "gw-2", message_id=number, attempt=2)])
+    assert messages(owner)[0]["status"] == "sent"
+
+
+@pytest.mark.parametrize("status", ["sending", "unknown"])
+def test_an_earlier_attempt_that_was_sent_settles_the_message_and_leaves_it_no_key(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, status: str
+) -> None:
+    number = add_message(owner, gateway, status=status, tries=2, lease_token=7)
+    record_events(connection, "opa", [told("sent", 1, message_id=number, attempt=1)])
+    (row,) = messages(owner)
+    assert (row["status"], row["gateway_message_id"]) == ("sending" if status == "sending" else "sent", None)
+    record_events(connection, "opa", [told("delivered", 2, "gw-2", message_id=number, attempt=2)])
+    assert messages(owner)[0]["gateway_message_id"] == "gw-2"
+
+
+def test_the_number_of_the_attempt_may_come_later(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    number = add_message(owner, gateway, status="unknown", tries=2)
+    record_events(connection, "opa", [told("failed", 1, message_id=number)])
+    assert record_events(connection, "opa", [told("failed", 1, message_id=number, attempt=2)]).applied == 1
+    assert messages(owner)[0]["delivery_status"] == "failed"
+
+
+def test_events_of_strangers_do_not_hold_up_ours(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    record_events(connection, "opa", [told("delivered")])
+    record_events(connection, "opa", [told("delivered", key=f"stranger-{n}") for n in range(3)])
+    add_sent(owner, gateway)
+    assert apply_events(connection, most=2) == 1
+    assert messages(owner)[0]["delivery_status"] == "delivered"
+
+
 def test_our_reference_counts_only_with_the_right_gateway(
     connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
 ) -> None:
@@ -321,6 +386,7 @@ class FakeAdapter:
     asked: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    places: int = 64
 
     async def delivery(self, gateway_message_id: str) -> Delivery | None:
         self.asked.append(gateway_message_id)
@@ -405,3 +471,29 @@ def test_polls_end_after_three_days(
     assert messages(owner)[0]["poll_after"] is None
     record_polls(connection, [number])
     assert messages(owner)[0]["poll_after"] is None
+
+
+def test_two_dispatchers_do_not_ask_about_the_same_messages(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    numbers = [
+        add_sent(owner, gateway, f"gw-{n}", sent_at=now, poll_after=now - n * MINUTE) for n in range(3)
+    ]
+    with owner.transaction():
+        owner.execute("select from crm.message where id = %s for update", [numbers[2]])
+        assert due_polls(connection, gateway, most=1) == [delivery.Due(numbers[1], "gw-1")]
+    assert {due.id for due in due_polls(connection, gateway)} == {numbers[0], numbers[2]}
+    assert due_polls(connection, gateway) == []
+    again = messages(owner)[0]["poll_after"]
+    assert now + 4 * MINUTE < again < dt.datetime.now(dt.UTC) + 6 * MINUTE
+
+
+def test_nobody_asks_about_what_was_sent_more_than_three_days_ago(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    add_sent(owner, gateway, "old", sent_at=now - dt.timedelta(days=3), poll_after=now)
+    add_sent(owner, gateway, "new", sent_at=now - dt.timedelta(days=2, hours=23), poll_after=now)
+    assert [due.gateway_message_id for due in due_polls(connection, gateway)] == ["new"]
+    assert [row["poll_after"] is None for row in messages(owner)] == [True, False]

@@ -214,6 +214,50 @@ def test_a_step_that_is_not_there_cannot_be_deleted(
     assert stored(owner) == before
 
 
+def test_a_renamed_step_keeps_its_id(
+    connection: psycopg.Connection, owner: psycopg.Connection, step: StepSettings
+) -> None:
+    step_id = save_step(connection, step, "ana")
+    renamed = replace(step, name="No vencimento", priority=2)
+    assert save_step(connection, renamed, "bia", renamed_from="Vence hoje") == step_id
+    assert owner.execute("select id, name, priority from crm.dunning_step").fetchall() == [
+        (step_id, "No vencimento", 2)
+    ]
+    changed = {"name": ["Vence hoje", "No vencimento"], "priority": [5, 2]}
+    target = {"dunning_step": "No vencimento"}
+    assert audit(owner)[-1] == ("bia", "save_step", target, {"changed": changed}, 1)
+    assert save_step(connection, renamed, "bia", renamed_from="No vencimento") == step_id
+
+
+def test_a_wrong_rename_is_refused_and_changes_nothing(
+    connection: psycopg.Connection, owner: psycopg.Connection, step: StepSettings
+) -> None:
+    save_step(connection, step, "ana")
+    save_step(connection, replace(step, name="Amanhã", days=-1), "ana")
+    before = stored(owner)
+    with pytest.raises(SettingError, match=r"^renamed_from = 'Nada': there is no step"):
+        save_step(connection, replace(step, name="Hoje"), "ana", renamed_from="Nada")
+    with pytest.raises(SettingError, match=r"^name = 'Amanhã': another step has that name"):
+        save_step(connection, replace(step, name="Amanhã"), "ana", renamed_from="Vence hoje")
+    with pytest.raises(SettingError, match=r"^days = -1: step 'Amanhã' sends the same template"):
+        save_step(connection, replace(step, name="Hoje", days=-1), "ana", renamed_from="Vence hoje")
+    assert stored(owner) == before
+
+
+def test_a_step_that_wrote_messages_cannot_be_deleted(
+    connection: psycopg.Connection, owner: psycopg.Connection, step: StepSettings
+) -> None:
+    step_id = save_step(connection, step, "ana")
+    other_id = save_step(connection, replace(step, name="Amanhã", days=-1), "ana")
+    key = f"billing:{other_id}:{step_id}:2026-11-20"  # the receivable has the number of the other step
+    insert(owner, "crm.message_key", dedupe_key=key, message_id=1)
+    before = stored(owner)
+    with pytest.raises(SettingError, match=r"^step = 'Vence hoje': has written messages; set it inactive"):
+        delete_step(connection, "Vence hoje", "ana")
+    assert stored(owner) == before
+    delete_step(connection, "Amanhã", "ana")
+
+
 # --- exceptions
 
 

@@ -179,6 +179,18 @@ def test_the_session_that_holds_up_the_cleaning_is_named(
     assert database_health(connection).dead_tuples >= before.dead_tuples
 
 
+def test_a_session_that_wrote_and_does_nothing_is_named(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str, gateway: int
+) -> None:
+    with psycopg.connect(task_uri, application_name="esquecida") as holder:
+        holder.execute("select pg_current_xact_id()")
+        row = owner.execute(
+            "select backend_xmin from pg_stat_activity where application_name = 'esquecida'"
+        ).fetchone()
+        assert row == (None,)
+        assert database_health(connection).oldest_session == "esquecida"
+
+
 # -- plans --------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from rotina.messaging.health import count_statuses
 from rotina.messaging.message_archive import archive_messages, check_settings, kept_since
 from rotina.runs.record import Outcome
 from tests.messaging.queue_data import add_gateway, add_message, insert, messages
-from tests.runs_by_hand import do_work
+from tests.runs_by_hand import do_work, open_run
 
 SAO_PAULO = dt.timezone(dt.timedelta(hours=-3))
 
@@ -213,6 +213,42 @@ def test_what_gateways_told_goes_with_its_message(
     assert outcome.details["delivery_events"] == 2
     rows = owner.execute("select gateway_message_id, gateway_id = %s from crm.delivery_event", [gateway])
     assert set(rows) == {("new", True), ("fresh", True), ("old", False)}
+
+
+def test_events_of_earlier_attempts_go_after_their_message(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    numbers = [
+        add_ended(owner, gateway, f"2026-{month}-10 10:00:00", gateway_message_id=f"last-{month}")
+        for month in ("05", "10")
+    ]
+    told = [
+        Event(f"first-{number}", "sent", at("2026-05-10 10:00:00"), message_id=number) for number in numbers
+    ]
+    assert record_events(connection, "opa", told).applied == 2
+    owner.execute("update crm.delivery_event set received_at = '2026-05-10 13:00:00+00'")
+    archive(connection, "2026-11-22")
+    rows = owner.execute("select message_id from crm.delivery_event").fetchall()
+    assert rows == [(numbers[1],)]
+
+
+def test_readers_of_the_archive_do_not_wait_for_a_run(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+) -> None:
+    add_ended(owner, gateway, "2026-05-10 10:00:00")
+    with psycopg.connect(task_uri, autocommit=True, options="-c lock_timeout=2s") as reader:
+        routine = {"routine": "message_archive", "program": "crm_arquivo"}
+        run = open_run(connection, "2026-11-22", **routine, keep_months=3, most=10)
+        with connection.transaction():
+            assert archive_messages(connection, run).changed == 1
+            assert sum(count_statuses(reader).values()) == 1
+            assert reader.execute("select from crm.message_attempt_archive").fetchall() == []
+        assert sum(count_statuses(reader).values()) == 1
+        assert len(reader.execute("select from crm.message_attempt_archive").fetchall()) == 1
+    (partitions,) = owner.execute(
+        "select count(*) from pg_inherits where inhparent = 'crm.message_archive'::regclass"
+    ).fetchall()
+    assert partitions == (1,)
 
 
 def test_a_message_in_somebodys_hand_waits_for_another_day(

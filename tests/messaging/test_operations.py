@@ -545,3 +545,14 @@ def test_dispatchers_and_operators_at_once_lose_and_double_nothing(
     assert ended["cancelled"] == cancelled
     assert {row["tries"] for row in messages(owner) if row["status"] == "cancelled"} <= {0}
     assert {row["tries"] for row in messages(owner) if row["status"] != "cancelled"} == {1}
+
+
+def test_a_dry_run_and_the_real_one_in_one_transaction(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    first, second = add_message(owner, gateway), add_message(owner, gateway)
+    with connection.transaction():
+        assert cancel(connection, [first], "ana", dry_run=True).records == 1
+        assert cancel(connection, [first], "ana").records == 1
+        assert set_priority(connection, [first, second], "ana", 1).records == 1
+    assert [(row["status"], row["priority"]) for row in messages(owner)] == [("cancelled", 5), ("waiting", 1)]

@@ -96,6 +96,7 @@ def test_a_message_is_written_whole(
             account_id=1,
             customer_id=2,
             receivable_id=3,
+            due_on=dt.date(2026, 11, 20),
             priority=2,
             expires_at=until,
         ),
@@ -111,6 +112,7 @@ def test_a_message_is_written_whole(
         "account_id": 1,
         "customer_id": 2,
         "receivable_id": 3,
+        "due_on": dt.date(2026, 11, 20),
         "recipient": PHONE,
         "recipient_name": "Ana Souza",
         "payload": {"template": "gw-cobranca", "variables": ["Ana", "129,90", "20/11/2026"]},
@@ -319,7 +321,14 @@ def test_the_first_thing_that_is_wrong_is_named(
 
 
 def test_every_reason_has_a_title() -> None:
-    own = {"opted_out", "no_email", "invalid_email", "payload_too_long"}
+    own = {
+        "opted_out",
+        "no_email",
+        "invalid_email",
+        "payload_too_long",
+        "template_unusable",
+        "gateway_unusable",
+    }
     assert own | {reason for _, _, reason, _ in REFUSED.values()} <= set(REASON_TITLES)
 
 
@@ -428,12 +437,49 @@ def test_a_producer_that_fills_in_nonsense_is_stopped(
         enqueue(connection, {**wanted(template), **fields})
 
 
-def test_an_unknown_template_is_never_written(
+@pytest.mark.parametrize(
+    "fields", [{"active": False}, *({"status": status} for status in ("pending", "rejected", "paused"))]
+)
+def test_a_template_that_cannot_be_used_writes_nothing(
+    owner: psycopg.Connection, connection: psycopg.Connection, gateway: int, fields: dict[str, Any]
+) -> None:
+    template, wrong = add_template(owner, gateway), add_template(owner, gateway, "parado", **fields)
+    run, outcome = enqueue(connection, wanted(wrong, "1"), wanted(template, "2"))
+    assert counts(outcome) == (2, 1, 0, 0, 1)
+    assert items(connection, run) == [("1", "failed", "template_unusable", "T-1: parado")]
+    assert [message["origin_key"] for message in messages(owner)] == ["2"]
+
+
+def test_an_unknown_template_or_gateway_is_named_and_stops_nobody(
     owner: psycopg.Connection, connection: psycopg.Connection, template: int
 ) -> None:
-    with pytest.raises(psycopg.errors.NotNullViolation, match="gateway_id"):
-        enqueue(connection, wanted(template), wanted(template + 1, "2"))
-    assert messages(owner) == []
+    run, outcome = enqueue(connection, wanted(template), wanted(987, "2"), email(654, "3"))
+    assert counts(outcome) == (3, 1, 0, 0, 2)
+    assert items(connection, run) == [
+        ("2", "failed", "template_unusable", "T-2: 987"),
+        ("3", "failed", "gateway_unusable", "T-3: 654"),
+    ]
+    assert [message["origin_key"] for message in messages(owner)] == ["1"]
+
+
+def test_an_inactive_gateway_gets_no_messages_and_a_paused_one_does(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    off = add_gateway(owner, "off", active=False)
+    off_mail = add_gateway(owner, "off_mail", kind="smtp", active=False)
+    paused = add_gateway(owner, "paused", paused_at=NOW, paused_by="ana", pause_reason="feira")
+    run, outcome = enqueue(
+        connection,
+        wanted(add_template(owner, off), "1"),
+        email(off_mail, "2"),
+        wanted(add_template(owner, paused), "3"),
+    )
+    assert counts(outcome) == (3, 1, 0, 0, 2)
+    assert items(connection, run) == [
+        ("1", "failed", "gateway_unusable", "T-1: off"),
+        ("2", "failed", "gateway_unusable", "T-2: off_mail"),
+    ]
+    assert [message["origin_key"] for message in messages(owner)] == ["3"]
 
 
 def test_the_keys_ever_written_are_not_read_through(

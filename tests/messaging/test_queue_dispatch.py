@@ -369,18 +369,23 @@ def test_a_message_waits_for_its_time(
     assert simulated.ledger == [due]
 
 
-@pytest.mark.parametrize("fields", [{"paid_at": "2026-11-20"}, {"cancelled_at": "2026-11-20"}, None])
-def test_a_receivable_that_nobody_has_to_pay_any_more_is_not_asked_for(
+@pytest.mark.parametrize(
+    "fields", [{"paid_at": "2026-11-20"}, {"cancelled_at": "2026-11-20"}, {"due_on": "2026-11-30"}]
+)
+def test_a_receivable_that_nobody_has_to_pay_that_day_any_more_is_not_asked_for(
     connection: psycopg.Connection,
     owner: psycopg.Connection,
     gateway: int,
     task_uri: str,
-    fields: dict[str, Any] | None,
+    fields: dict[str, Any],
 ) -> None:
     customer = add_customer(owner)
-    still_open = add_receivable(owner, customer, "2026-11-20")
-    settled = 10**9 if fields is None else add_receivable(owner, customer, "2026-11-20", **fields)
-    sent, cancelled = (add_message(owner, gateway, receivable_id=key) for key in (still_open, settled))
+    receivables = [
+        add_receivable(owner, customer, **{"due_on": "2026-11-20", **more}) for more in ({}, fields)
+    ]
+    sent, cancelled = (
+        add_message(owner, gateway, receivable_id=key, due_on=dt.date(2026, 11, 20)) for key in receivables
+    )
     run = open_run(connection)
     simulated = ScriptedGateway()
     dispatch(connection, task_uri, simulated, run_id=run.id)
@@ -388,6 +393,31 @@ def test_a_receivable_that_nobody_has_to_pay_any_more_is_not_asked_for(
     assert statuses(owner) == {sent: "sent", cancelled: "cancelled"}
     assert count(connection, run) == (2, 1, 0, 1, 0)
     assert items(owner, run) == {("message", str(cancelled), "skipped", "settled")}
+
+
+def test_a_receivable_that_the_erp_does_not_show_is_waited_for(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+) -> None:
+    """A load may be under way: that is no reason to send, nor to give the message up."""
+    message_id = add_message(owner, gateway, receivable_id=77)
+    simulated = ScriptedGateway()
+    dispatch(connection, task_uri, simulated)
+    assert statuses(owner) == {message_id: "held"}
+    add_receivable(owner, add_customer(owner), "2026-11-20", receivable_id=77)
+    owner.execute("update crm.message set send_after = now()")
+    dispatch(connection, task_uri, simulated)
+    assert simulated.ledger == [message_id]
+
+
+def test_who_opted_out_after_the_message_was_written_does_not_get_it(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+) -> None:
+    message_id = add_message(owner, gateway, recipient="+5511988887777")
+    owner.execute("insert into crm.suppression values ('phone', '+5511988887777', 'asked', 'op')")
+    simulated = ScriptedGateway()
+    dispatch(connection, task_uri, simulated)
+    assert simulated.ledger == []
+    assert statuses(owner) == {message_id: "cancelled"}
 
 
 def test_what_an_operator_cancels_meanwhile_is_not_sent(
@@ -420,6 +450,96 @@ def test_a_pause_takes_hold_of_a_dispatcher_at_work(
     tally = dispatch(connection, task_uri, simulated)
     assert (tally.ended, tally.detail, tally.problem) == ("paused", "by hand", None)
     assert len(simulated.ledger) < 200
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"error": "550 Usu\udce1rio"},
+        {"error": "a\x00b"},
+        {"gateway_message_id": "x" * 20_000},
+        {"gateway_message_id": "\x00"},
+    ],
+)
+def test_words_that_cannot_be_stored_cost_no_other_message(
+    connection: psycopg.Connection,
+    owner: psycopg.Connection,
+    gateway: int,
+    task_uri: str,
+    words: dict[str, str],
+) -> None:
+    ids = [add_message(owner, gateway) for _ in range(6)]
+    dispatch(connection, task_uri, only(ids[2], Outcome.REJECTED, **words))
+    assert list(statuses(owner).values()) == ["sent", "sent", "failed", "sent", "sent", "sent"]
+
+
+def test_a_gateway_without_clear_answers_is_left_alone_soon(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    gateway = add_gateway(owner, max_in_flight=4)
+    for _ in range(100):
+        add_message(owner, gateway)
+    dispatch(connection, task_uri, always(Outcome.MAYBE_SENT, code=502), budget_seconds=1)
+    unknown = [status for status in statuses(owner).values() if status == "unknown"]
+    assert 5 <= len(unknown) <= 12
+    assert owner.execute("select failures > 0, slowed_until > now() from crm.gateway").fetchone() == (
+        True,
+        True,
+    )
+
+
+def test_what_was_not_sent_spends_nothing_of_the_quota(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    gateway = add_gateway(owner, daily_quota=3)
+    paid = add_receivable(owner, add_customer(owner), "2026-11-20", paid_at="2026-11-20")
+    for _ in range(3):
+        add_message(owner, gateway, receivable_id=paid)
+    for _ in range(3):
+        add_message(owner, gateway)
+    for _ in range(2):  # the claim itself is within the quota
+        dispatch(connection, task_uri)
+    assert list(statuses(owner).values()) == ["cancelled"] * 3 + ["sent"] * 3
+
+
+def test_two_dispatchers_of_one_rate_stay_until_nothing_waits(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    gateway = add_gateway(owner, rate=100.0, burst=1, dispatchers=2)
+    for _ in range(40):
+        add_message(owner, gateway)
+
+    async def both() -> list[int]:
+        made = [dispatcher(connection, task_uri, ScriptedGateway()) for _ in range(2)]
+        return [tally.claimed for tally in await asyncio.gather(*(each.run() for each in made))]
+
+    claimed = asyncio.run(both())
+    assert sum(claimed) == 40
+    assert min(claimed) > 0
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_rate(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    gateway = add_gateway(owner, rate=1000.0)
+    owner.execute("update crm.gateway_usage set filled_at = now() + interval '1 hour', tokens = 10")
+    for _ in range(5):
+        add_message(owner, gateway)
+    assert dispatch(connection, task_uri, budget_seconds=5).outcomes == {"accepted": 5}
+
+
+def test_messages_of_an_inactive_gateway_are_told_of_and_expire(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    retired = add_gateway(owner, "retired", active=False)
+    add_gateway(owner)
+    add_message(owner, retired)
+    late = add_message(owner, retired, expires_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    run = open_run(connection)
+    assert list_places(connection, run) == ["opa"]
+    dispatch(connection, task_uri, run_id=run.id)
+    assert statuses(owner)[late] == "expired"
+    assert ("gateway", "retired", "skipped", "inactive_gateway") in items(owner, run)
 
 
 # -- crashes ----------------------------------------------------------------------------------------------
@@ -475,6 +595,62 @@ def test_an_outcome_that_comes_after_a_person_released_the_message_changes_nothi
     dispatch(connection, task_uri, slow)
     assert statuses(owner) == {message_id: "cancelled"}
     assert attempts(owner, message_id) == [(1, "accepted", True)]  # what happened stands there
+
+
+def test_what_was_sent_is_not_sent_anew_because_a_person_released_it_a_moment_before(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+) -> None:
+    message_id = add_message(owner, gateway)
+    slow = ScriptedGateway()
+    slow.before_reply = lambda _: owner.execute(
+        "update crm.message set status = 'waiting', ready = false, send_after = now() + interval '1 h', "
+        "lease_token = null where id = %s",
+        [message_id],
+    )
+    dispatch(connection, task_uri, slow)
+    assert statuses(owner) == {message_id: "sent"}
+
+
+def test_a_claim_whose_reply_was_lost_does_not_come_to_its_end_later(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    """The claim waits for the row of the rate while its connection is cut on the way."""
+    gateway = add_gateway(owner, max_in_flight=4, rate=10_000.0)
+    ids = [add_message(owner, gateway) for _ in range(8)]
+    simulated = ScriptedGateway()
+    made = dispatcher(connection, task_uri, simulated)
+
+    async def cut() -> Any:
+        with psycopg.connect(owner.info.dsn, autocommit=False) as holder:
+            holder.execute("select from crm.gateway_usage for update")
+            running = asyncio.create_task(made.run())
+            waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+            while owner.execute(waits + " and datname = current_database()").fetchone() == (0,):
+                await asyncio.sleep(0.01)
+            claims = made._claims._connection
+            assert claims is not None
+            claims.terminate()
+        return await running
+
+    assert asyncio.run(cut()).ended == "empty"
+    assert sorted(simulated.ledger) == ids
+    assert set(statuses(owner).values()) == {"sent"}
+
+
+def test_asking_about_unknown_messages_does_not_hold_up_the_others(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+) -> None:
+    class Dumb(ScriptedGateway):
+        async def find(self, message: Outgoing) -> Result | None:
+            await asyncio.sleep(3600)
+            return None
+
+    unknown = add_message(owner, gateway)
+    dispatch(connection, task_uri, always(Outcome.MAYBE_SENT))
+    waiting = add_message(owner, gateway)
+    dumb = Dumb()
+    dispatch(connection, task_uri, dumb, budget_seconds=2)
+    assert statuses(owner) == {unknown: "unknown", waiting: "sent"}
 
 
 def test_what_the_gateway_knows_of_unknown_messages_is_asked(

@@ -200,10 +200,20 @@ def test_templates_of_another_gateway_are_left_alone(
     other = insert(owner, "crm.gateway", code="zap", kind="http_json", name="-", connection_id="-")[0]
     add_template(owner, other)
     before = stored(owner)
-    assert sync_templates(connection, "opa", {}) == []
+    assert sync_templates(connection, "opa", {"id": "-"}) == []
     assert stored(owner) == before
     with pytest.raises(SettingError, match=r"^gateway = 'nada'"):
-        sync_templates(connection, "nada", {})
+        sync_templates(connection, "nada", {"id": "-"})
+
+
+def test_a_gateway_that_lists_nothing_at_all_pauses_nothing(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    add_template(owner, gateway)
+    before = stored(owner)
+    with pytest.raises(SettingError, match=r"^gateway_templates = 'none': gateway opa lists no template"):
+        sync_templates(connection, "opa", {})
+    assert stored(owner) == before
 
 
 # --- what a producer can use

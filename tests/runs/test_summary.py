@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -17,9 +19,19 @@ import pytest
 from rotina.errors import MaybeSentError, NotSentError
 from rotina.hooks.mail import MailHook
 from rotina.local.mailbox import Mailbox
+from rotina.messaging import operations
+from rotina.messaging.outcome import Outcome as Attempt
 from rotina.runs import record
 from rotina.runs.record import Outcome, Run
-from rotina.runs.summary import recipients_of, send_summary
+from rotina.runs.summary import (
+    OUTCOME_TITLES,
+    REASON_TITLES,
+    RECORD_TITLES,
+    ROUTINE_TITLES,
+    recipients_of,
+    send_summary,
+)
+from rotina.sql import SQL_FOLDER
 from tests.runs.conftest import smtp_connection
 from tests.runs_by_hand import open_run
 
@@ -286,3 +298,36 @@ def test_the_list_of_records_ends_with_how_many_more(
     assert text is not None
     assert "5.000 × conta, ignorado" in text.get_content()
     assert "e mais 4.980" in text.get_content()
+
+
+def test_every_reason_of_the_dispatcher_has_a_title() -> None:
+    """What the statements of queue_dispatch write into crm.run_item, and what may become of an attempt."""
+    words: set[str] = set()
+    for path in (SQL_FOLDER / "queue_dispatch").glob("*.sql"):
+        _, *writes = path.read_text(encoding="utf-8").split("insert into crm.run_item")
+        words.update(word for text in writes for word in re.findall(r"'([a-z_]+)'", text))
+    assert {"message", "gateway"} <= words & set(RECORD_TITLES)
+    reasons = words - set(RECORD_TITLES) - set(OUTCOME_TITLES) - set(get_args(operations.Status))
+    # a message goes back to its place after these, and after the first it is sent: no record is named
+    unnamed = {Attempt.ACCEPTED, Attempt.TRANSIENT, Attempt.CONFIGURATION, Attempt.NOT_TRIED}
+    reasons |= {"expired", *Attempt}
+    assert reasons - unnamed <= set(REASON_TITLES)
+    assert "queue_dispatch" in ROUTINE_TITLES
+
+
+def test_numbers_among_the_details_are_written_as_people_write_them(
+    connection: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    recipient(connection, "*", "operacao@example.com")
+    run = open_run(connection, "2026-11-20")
+    record.record_step(
+        connection, run.id, "archive", Outcome(0, 0, 0, 0, 0, {"attempts": 12345, "note": "2026"})
+    )
+    record.close_run(connection, run.id, "succeeded")
+    send(connection, current(connection, run))
+    mail = only_mail(mailbox)
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,))
+        assert part is not None
+        assert "Tentativas arquivadas: 12.345" in part.get_content()
+        assert "Observação: 2026" in part.get_content()

@@ -185,6 +185,21 @@ def test_a_try_that_waited_for_another_try_of_its_step_finds_it_done(
     assert tasks.report(context("report"), ["work"])["status"] == "succeeded"
 
 
+def test_an_error_of_the_database_is_noted_without_the_row_that_it_quotes(
+    owner: psycopg.Connection,
+) -> None:
+    def wrong(connection: psycopg.Connection, run: Run) -> Outcome:
+        connection.execute("insert into crm.suppression values ('fax', '+5511999990000', 'because', 'test')")
+        raise AssertionError
+
+    tasks.begin(context(), accept)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        tasks.step(context("work"), wrong)
+    note = attempts(owner)[0][5]
+    assert "suppression_channel_known" in note
+    assert "5511999990000" not in note
+
+
 class TaskTimeout(BaseException):
     """Airflow's time-out of a task is no Exception either."""
 
@@ -375,6 +390,18 @@ def test_a_frequent_routine_writes_only_when_asked_or_when_something_failed(
     else:
         tasks.report(context("report", **asked), ["work"])
     assert len(mailbox) == mails
+
+
+def test_a_refused_run_does_no_step_and_keeps_its_reason(owner: psycopg.Connection) -> None:
+    def refuse(connection: psycopg.Connection, params: dict[str, Any]) -> None:
+        raise SettingError("gateway", "opx", "there is no gateway of that code")
+
+    with pytest.raises(AirflowFailException):
+        tasks.begin(context(), refuse)
+    with pytest.raises(AirflowSkipException):
+        tasks.step(context("work", states={"begin": "failed"}), work)
+    assert accounts(owner) == 0
+    assert "gateway = 'opx'" in attempts(owner)[0][5]
 
 
 def test_work_of_its_own_books_gets_the_run_and_a_wrong_setting_is_not_tried_again() -> None:

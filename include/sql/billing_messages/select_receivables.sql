@@ -1,6 +1,7 @@
 -- A message for every open receivable that a step of the dunning schedule reminds of on the business date,
 -- with the variables in the order of the step's template. Of several steps that fall on one day for a
--- receivable, moved from days that are no business days, the latest counts.
+-- receivable, moved from days that are no business days, the latest counts; one of before the due date that
+-- was moved to after it comes too late.
 -- Parameters: step_ids, first_due_ons and last_due_ons (of each step), business_date, timezone.
 insert into outgoing (
     record_kind,
@@ -15,6 +16,7 @@ insert into outgoing (
     account_id,
     customer_id,
     receivable_id,
+    due_on,
     priority,
     expires_at,
     outcome,
@@ -68,6 +70,7 @@ reminder as materialized (
                 select from step as later
                 where later.days > s.days and r.due_on between later.first_on and later.last_on
             ) then 'later_step'
+            when s.days < 0 and r.due_on < %(business_date)s then 'past_due'
             when e.customer_id is not null then 'dunning_exception'
             when c.customer_id is null then 'customer_missing'
             when (r.value > 0 and r.value < 1000000000000) is not true then 'invalid_value'
@@ -111,10 +114,11 @@ select
     a.id,
     r.customer_id,
     r.receivable_id,
+    r.due_on,
     r.priority,
     r.expires_at,
     case
-        when r.reason in ('later_step', 'dunning_exception') then 'skipped'
+        when r.reason in ('later_step', 'past_due', 'dunning_exception') then 'skipped'
         when r.reason is not null then 'failed'
     end,
     r.reason,

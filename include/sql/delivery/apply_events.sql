@@ -1,82 +1,85 @@
 -- Write events to their messages: the furthest status that was told, whatever the order. A message that its
 -- gateway proves to have taken is sent, unless a dispatcher is about to write that itself: then the event
 -- stays to be looked at again, as do those of messages that somebody has in hand. An event is about the
--- message with the gateway's key, else about the one that the gateway named by our reference; a failure only
--- about the attempt with that key. Parameters: event_ids, since (received from then on; null: whenever),
--- most.
-with event as (
-    select
-        id,
-        gateway_id,
-        gateway_message_id,
-        message_id,
-        status,
-        error,
-        occurred_at
-    from crm.delivery_event
-    where
-        applied_at is null
-        and (%(event_ids)s::bigint[] is null or id = any(%(event_ids)s::bigint[]))
-        and (%(since)s::timestamptz is null or received_at >= %(since)s::timestamptz)
-    order by id desc
-    limit %(most)s
-    for update skip locked
-),
-
-candidate as (
+-- message with the gateway's key, else about the one that the gateway named by our reference. A failure
+-- counts only for the attempt that it is about: known by its number, by the gateway's key, or because there
+-- was but one; nor does the message take the key of another attempt.
+-- Parameters: event_ids, since (received from then on; null: whenever), most.
+with known as (
+    -- What is about nobody's message is passed over before the limit, so that it holds up nothing.
     select
         e.id,
-        m.id as message_id,
-        1 as preference
-    from event as e
-    inner join crm.message as m on e.gateway_id = m.gateway_id and e.gateway_message_id = m.gateway_message_id
-    union all
-    select
-        e.id,
-        m.id as message_id,
-        2 as preference
-    from event as e
-    inner join crm.message as m on e.message_id = m.id and e.gateway_id = m.gateway_id
-),
-
-known as (
-    select distinct on (e.id)
-        e.id,
-        c.message_id,
+        coalesce(by_key.id, by_reference.id) as message_id,
         e.gateway_message_id,
+        e.attempt,
         e.status,
         e.error,
         e.occurred_at
-    from event as e
-    inner join candidate as c on e.id = c.id
-    order by e.id asc, c.preference asc, c.message_id desc
+    from crm.delivery_event as e
+    cross join
+        lateral (
+            select max(id) as id from crm.message
+            where gateway_id = e.gateway_id and gateway_message_id = e.gateway_message_id
+        ) as by_key
+    cross join
+        lateral (
+            select max(id) as id from crm.message
+            where id = e.message_id and gateway_id = e.gateway_id
+        ) as by_reference
+    where
+        e.applied_at is null
+        and coalesce(by_key.id, by_reference.id) is not null
+        and (%(event_ids)s::bigint[] is null or e.id = any(%(event_ids)s::bigint[]))
+        and (%(since)s::timestamptz is null or e.received_at >= %(since)s::timestamptz)
+    order by e.id desc
+    limit %(most)s
+    for update of e skip locked
+),
+
+free as (
+    select
+        id,
+        status,
+        delivery_status,
+        gateway_message_id,
+        tries
+    from crm.message
+    where id = any(array(select message_id from known))
+    for update skip locked
+),
+
+said as (
+    select
+        k.*,
+        m.status as message_status,
+        m.delivery_status,
+        coalesce(k.attempt = m.tries, m.tries <= 1) as of_last_attempt,
+        k.status = 'failed'
+        and m.status in ('sent', 'unknown')
+        and case
+            when m.gateway_message_id is null or (m.status = 'unknown' and k.attempt is not null)
+                then coalesce(k.attempt = m.tries, m.tries <= 1)
+            else k.gateway_message_id = m.gateway_message_id
+        end as failed
+    from known as k
+    inner join free as m on k.message_id = m.id
 ),
 
 told as (
     select
         message_id,
+        message_status as status,
+        delivery_status,
         array_agg(id) as event_ids,
-        min(gateway_message_id) as gateway_message_id,
+        min(gateway_message_id) filter (where of_last_attempt) as gateway_message_id,
         min(occurred_at) as first_at,
         min(occurred_at) filter (where status = 'delivered') as delivered_at,
         min(occurred_at) filter (where status = 'read') as read_at,
         max(case status when 'sent' then 1 when 'delivered' then 3 when 'read' then 4 else 0 end) as reached,
-        array_agg(gateway_message_id) filter (where status = 'failed') as failed_keys,
-        min(error) filter (where status = 'failed') as failed_error
-    from known
-    group by message_id
-),
-
-free as (
-    select
-        t.*,
-        m.status,
-        m.delivery_status,
-        m.status in ('sent', 'unknown')
-        and coalesce(coalesce(m.gateway_message_id, t.failed_keys[1]) = any(t.failed_keys), false) as failed
-    from told as t
-    inner join crm.message as m on t.message_id = m.id
-    for update of m skip locked
+        bool_or(failed) as failed,
+        min(error) filter (where failed) as failed_error
+    from said
+    group by message_id, message_status, delivery_status
 ),
 
 state as (
@@ -90,7 +93,7 @@ state as (
             2 * failed::int,
             array_position(array['sent', 'failed', 'delivered', 'read'], delivery_status)
         ) as place
-    from free
+    from told
 ),
 
 written as (
@@ -128,4 +131,4 @@ applied as (
 
 select
     (select coalesce(sum(cardinality(event_ids)), 0) from written) as applied,
-    (select count(*) from event) - (select count(*) from known) as unmatched
+    coalesce(cardinality(%(event_ids)s::bigint[]) - (select count(*) from known), 0) as unmatched

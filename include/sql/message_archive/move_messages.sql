@@ -8,13 +8,13 @@ with gone as (
 
 insert into crm.message_archive (
     id, gateway_id, template_id, dedupe_key, origin, origin_key, account_id, customer_id, receivable_id,
-    recipient, recipient_name, payload, priority, position, status, ready, send_after, expires_at, created_at,
-    run_id, tries, attempts, lease_token, lease_until, reason, error, gateway_message_id, sent_at, ended_at,
-    delivery_status, delivered_at, read_at, delivery_error, poll_after
+    due_on, recipient, recipient_name, payload, priority, position, status, ready, send_after, expires_at,
+    created_at, run_id, tries, attempts, lease_token, lease_until, reason, error, gateway_message_id, sent_at,
+    ended_at, delivery_status, delivered_at, read_at, delivery_error, poll_after
 )
 select
     id, gateway_id, template_id, dedupe_key, origin, origin_key, account_id, customer_id, receivable_id,
-    recipient, recipient_name, payload, priority, position, status, ready, send_after, expires_at, created_at,
-    run_id, tries, attempts, lease_token, lease_until, reason, error, gateway_message_id, sent_at, ended_at,
-    delivery_status, delivered_at, read_at, delivery_error, poll_after
+    due_on, recipient, recipient_name, payload, priority, position, status, ready, send_after, expires_at,
+    created_at, run_id, tries, attempts, lease_token, lease_until, reason, error, gateway_message_id, sent_at,
+    ended_at, delivery_status, delivered_at, read_at, delivery_error, poll_after
 from gone

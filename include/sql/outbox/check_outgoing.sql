@@ -7,7 +7,11 @@ with cleaned as materialized (
     select
         o.*,
         g.id as to_gateway_id,
+        g.code as gateway_code,
+        g.active as gateway_active,
         g.payload_limit,
+        coalesce(t.code, o.template_id::text) as template_code,
+        (t.active and t.status = 'approved') as template_usable,
         t.gateway_template_id,
         t.variables as names,
         case when g.kind = any(%(email_kinds)s) then 'email' else 'phone' end as channel,
@@ -41,6 +45,8 @@ judged as materialized (
         case
             when c.written_id is not null then 'already_written'
             when c.outcome is not null then c.reason
+            when c.template_id is not null and c.template_usable is not true then 'template_unusable'
+            when c.gateway_active is not true then 'gateway_unusable'
             when s.address is not null then 'opted_out'
             when coalesce(c.address, '') = '' then 'no_' || c.channel
             when c.channel = 'phone' and c.address !~ '^\+[1-9][0-9]{7,14}$' then 'invalid_phone'
@@ -67,6 +73,7 @@ select
     account_id,
     customer_id,
     receivable_id,
+    due_on,
     address as recipient,
     recipient_name,
     content as payload,
@@ -85,6 +92,8 @@ select
     finding as reason,
     nullif(concat_ws(': ', record_name, case finding
         when reason then detail
+        when 'template_unusable' then template_code
+        when 'gateway_unusable' then coalesce(gateway_code, gateway_id::text)
         when 'invalid_phone' then '…' || right(address, 4)
         when 'missing_variable' then names[array_position(filled, null)]
         when 'wrong_variables' then cardinality(filled) || ' em vez de ' || cardinality(names)

@@ -17,6 +17,8 @@ create temp table outgoing (
     account_id bigint,
     customer_id bigint,
     receivable_id bigint,
+    -- The due date that the message speaks of.
+    due_on date,
     priority bigint not null default 5,
     -- Empty: at once.
     send_after timestamptz,

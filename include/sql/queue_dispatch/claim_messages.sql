@@ -10,13 +10,16 @@ with usage as (
         u.available_on,
         u.available,
         g.daily_quota,
-        (clock_timestamp() at time zone g.timezone)::date as today,
+        statement_timestamp() as at,
+        (statement_timestamp() at time zone g.timezone)::date as today,
         case
             when g.rate is null then 'infinity'
             else
                 least(
                     coalesce(g.burst, greatest(g.rate, 1)),
-                    u.tokens + g.rate * extract(epoch from clock_timestamp() - u.filled_at)::float
+                    u.tokens
+                    -- A clock that was set back takes nothing away.
+                    + g.rate * greatest(0, extract(epoch from statement_timestamp() - u.filled_at))::float
                 )
         end as tokens
     from crm.gateway_usage as u
@@ -59,7 +62,16 @@ claimed as (
         lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
     where m.id = any(array(select id from picked))
     returning
-        m.id, m.tries as number, m.priority, m.position, m.recipient, m.payload, m.dedupe_key, m.receivable_id
+        m.id,
+        m.tries as number,
+        m.priority,
+        m.position,
+        m.recipient,
+        m.payload,
+        m.dedupe_key,
+        m.receivable_id,
+        m.due_on,
+        m.expires_at
 ),
 
 attempted as (
@@ -76,7 +88,7 @@ spent as (
     update crm.gateway_usage as u
     set
         tokens = case when usage.tokens = 'infinity' then 0 else usage.tokens - claims.number end,
-        filled_at = clock_timestamp(),
+        filled_at = usage.at,
         used_on = usage.today,
         used = case when usage.used_on = usage.today then usage.used else 0 end + claims.number,
         available = usage.available - claims.number

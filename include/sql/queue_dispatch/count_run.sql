@@ -13,7 +13,8 @@ item as (
     select
         record_kind,
         record_id,
-        outcome
+        outcome,
+        reason
     from crm.run_item
     where run_id = %(run_id)s
 ),
@@ -29,4 +30,17 @@ select
     (select count(*) from rest where outcome = 'accepted') as changed,
     (select count(*) from rest where outcome <> 'accepted') as unchanged,
     (select count(*) from item where outcome = 'skipped') as skipped,
-    (select count(*) from item where outcome = 'failed') as failed
+    (select count(*) from item where outcome = 'failed') as failed,
+    (
+        select string_agg(alert, '; ' order by alert)
+        from (
+            select 'gateway ' || record_id || ' parado' as alert
+            from item
+            where record_kind = 'gateway' and outcome = 'failed'
+            union all
+            select count(*) || ' mensagens sem resposta clara, que esperam por uma pessoa'
+            from item
+            where reason in ('maybe_sent', 'interrupted')
+            having count(*) > 0
+        ) as found
+    ) as alerts

@@ -1,11 +1,10 @@
--- End messages whose time is over before they could be sent, and name them in the run that finds them.
--- Parameters: gateway_id, run_id, most.
+-- End messages whose time is over before they could be sent, of any gateway (those of one that does not send
+-- would lie in the way), and name them in the run that finds them. Parameters: run_id, most.
 with late as (
     select id
     from crm.message
     where
-        gateway_id = %(gateway_id)s
-        and status in ('waiting', 'held')
+        status in ('waiting', 'held')
         and expires_at is not null
         and expires_at <= statement_timestamp()
     order by expires_at

@@ -5,7 +5,10 @@ select
     %(run_id)s,
     'message',
     last.message_id::text,
-    case when last.outcome in ('in_attendance', 'settled') then 'skipped' else 'failed' end,
+    case
+        when last.outcome in ('in_attendance', 'receivable_missing', 'settled', 'suppressed') then 'skipped'
+        else 'failed'
+    end,
     coalesce(last.outcome, 'interrupted'),
     last.error
 from (
@@ -20,7 +23,8 @@ from (
 left join crm.message as m on last.message_id = m.id
 where
     last.outcome is null
-    or last.outcome in ('maybe_sent', 'rejected', 'opted_out', 'in_attendance', 'settled')
+    or last.outcome in ('maybe_sent', 'rejected', 'opted_out')
+    or last.outcome in ('in_attendance', 'receivable_missing', 'settled', 'suppressed')
     or (last.outcome = 'deferred' and m.status = 'failed')
 on conflict (run_id, record_kind, record_id) do update
     set outcome = excluded.outcome, reason = excluded.reason, detail = excluded.detail

@@ -1,6 +1,6 @@
 -- Give up messages whose dispatcher did not write back in time (it was killed, or lost the database): nobody
--- knows whether they were sent. Named in the run that finds them. Parameters: run_id, most, back_seconds (leases
--- that ran out longer ago are not looked for).
+-- knows whether they were sent. Named in the run that finds them. Parameters: run_id, most, back_seconds
+-- (leases that ran out longer ago are not looked for).
 with lost as (
     select id
     from crm.message

@@ -58,7 +58,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
             audience.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
-        if not cursor.execute(statement("account_data_refresh/get_erp_active")).fetchone():
+        if not cursor.execute(statement("erp/get_active")).fetchone():
             raise SettingError(
                 "integration erp, active", False, "the data come from the ERP; switch its integration on"
             )

@@ -3,34 +3,37 @@
 A gateway shows who it is by `Authorization: Bearer <secret>`. The secret is the password of the Airflow
 connection `<connection_id of the gateway>_webhook`, wherever Airflow finds connections: a secrets backend,
 the environment or its own database. Everything that waits (for the database) is done in threads, because the
-API server's event loop also serves the tasks.
+API server's event loop also serves the tasks; in few of them, and none waits for a slow caller.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import hmac
 import logging
 import re
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import psycopg
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from fastapi import APIRouter, Depends, Header, HTTPException, Request
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Header, HTTPException, Request
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
+from pydantic_core import from_json
 
 from rotina.errors import SettingError
 from rotina.hooks.erp import ErpHook
@@ -44,10 +47,17 @@ log = logging.getLogger(__name__)
 
 #: Longest body that is read, in bytes.
 MOST_BYTES = 1_000_000
+#: Most events of one body.
+MOST_EVENTS = 5_000
+#: How long a caller may take to send its body.
+BODY_SECONDS = 10.0
+#: Calls that work at a time, each with at most one database session; the others wait for their turn.
+WORKERS = 4
 #: Of a body with many mistakes, so many are told.
 _MOST_PROBLEMS = 20
 
 router = APIRouter()
+_workers = CapacityLimiter(WORKERS)
 
 
 def _known_status(value: Any) -> Any:
@@ -62,8 +72,13 @@ Key = Annotated[
 Text = Annotated[str, BeforeValidator(lambda v: v.replace("\0", "") if isinstance(v, str) else v)]
 Instant = Annotated[
     AwareDatetime,
-    Field(ge=dt.datetime(2000, 1, 1, tzinfo=dt.UTC), lt=dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
+    Field(ge=dt.datetime(2000, 1, 1, tzinfo=dt.UTC)),
+    # The clock of a gateway may be ahead.
+    AfterValidator(lambda at: min(at, dt.datetime.now(dt.UTC))),
 ]
+
+
+Number = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class _Form(BaseModel):
@@ -71,7 +86,17 @@ class _Form(BaseModel):
 
 
 class _OpaMetadata(_Form):
-    rotina_message: Annotated[int, Field(ge=1, lt=2**63)] | None = None
+    rotina_message: Number
+    rotina_attempt: Number | None = None
+
+
+def _ours(value: Any, handler: ValidatorFunctionWrapHandler) -> _OpaMetadata | None:
+    """Metadata of a message that another system sent says nothing to us; the event may still be of use."""
+    try:
+        ours: _OpaMetadata = handler(value)
+    except ValidationError:
+        return None
+    return ours
 
 
 class _OpaData(_Form):
@@ -79,7 +104,7 @@ class _OpaData(_Form):
     status: Status
     timestamp: Instant
     error: Text | None = None
-    metadata: _OpaMetadata | None = None
+    metadata: Annotated[_OpaMetadata | None, WrapValidator(_ours)] = None
 
 
 class _OpaEvent(_Form):
@@ -90,8 +115,15 @@ class _OpaEvent(_Form):
 
     def told(self) -> Event:
         data = self.data
-        message_id = data.metadata.rotina_message if data.metadata else None
-        return Event(data.messageSentId, data.status, data.timestamp, data.error, message_id=message_id)
+        ours = data.metadata
+        return Event(
+            data.messageSentId,
+            data.status,
+            data.timestamp,
+            data.error,
+            message_id=ours.rotina_message if ours else None,
+            attempt=ours.rotina_attempt if ours else None,
+        )
 
 
 class _PlainEvent(_Form):
@@ -107,71 +139,108 @@ class _PlainEvent(_Form):
         return Event(self.id, self.status, self.at, self.error, dedupe_key=self.reference)
 
 
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-_OPA: TypeAdapter[list[_OpaEvent]] = TypeAdapter(Annotated[list[_OpaEvent], BeforeValidator(_as_list)])
-_PLAIN: TypeAdapter[list[_PlainEvent]] = TypeAdapter(Annotated[list[_PlainEvent], BeforeValidator(_as_list)])
-_FORMS: dict[Kind, TypeAdapter[list[_OpaEvent]] | TypeAdapter[list[_PlainEvent]]] = {
-    "opa_suite": _OPA,
-    "http_json": _PLAIN,
-    "smtp": _PLAIN,
+_FORMS: dict[Kind, type[_OpaEvent | _PlainEvent]] = {
+    "opa_suite": _OpaEvent,
+    "http_json": _PlainEvent,
+    "smtp": _PlainEvent,
 }
 
 
-@dataclass(frozen=True)
-class _Caller:
-    """A gateway that showed who it is, and a connection to work for it."""
+@router.post("/webhooks/{gateway_code}")
+async def receive(
+    gateway_code: str, request: Request, authorization: Annotated[str, Header()] = ""
+) -> dict[str, int]:
+    """Take one event of a gateway, or a list of them, in the form of its kind.
 
-    gateway: Gateway
-    connection: psycopg.Connection
+    Records the events that it understands and ignores the others: another kind of event, a status that we do
+    not know, a field that is wrong. Answers how many were new, repeated, of unknown messages, and ignored;
+    401 without the secret of that gateway, 408 to a body that does not come, 413 to one that is too long or
+    has too many events, 422 with the fields that are wrong when nothing in it has the form of an event.
+    """
+    gateway = await to_thread.run_sync(_authenticate, gateway_code, authorization, limiter=_workers)
+    body = await _read(request)
+    return await to_thread.run_sync(_record, gateway, body, limiter=_workers)
 
 
-def _caller(gateway_code: str, authorization: Annotated[str, Header()] = "") -> Iterator[_Caller]:
+def _authenticate(gateway_code: str, authorization: str) -> Gateway:
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() != "bearer" or not given.strip():
         raise _refusal()
     with ErpHook().connect() as connection:
         gateway = _gateway(connection, gateway_code)
-        # An unknown gateway is refused as a wrong secret is, after the same comparison.
-        secret = (_secret(gateway) if gateway else None) or secrets.token_urlsafe()
-        if not hmac.compare_digest(given.strip().encode("latin-1"), secret.encode()) or gateway is None:
-            raise _refusal()
-        yield _Caller(gateway, connection)
+    # An unknown gateway is refused as a wrong secret is, after the same comparison.
+    secret = (_secret(gateway) if gateway else None) or secrets.token_urlsafe()
+    if not hmac.compare_digest(given.strip().encode("latin-1"), secret.encode()) or gateway is None:
+        raise _refusal()
+    return gateway
 
 
-async def _body(request: Request) -> bytes:
+async def _read(request: Request) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"body: longer than {MOST_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise HTTPException(413, f"body: longer than {MOST_BYTES} bytes")
+    except TimeoutError:
+        raise HTTPException(408, f"body: not sent within {BODY_SECONDS:g} seconds") from None
     return bytes(body)
 
 
-@router.post("/webhooks/{gateway_code}")
-def receive(
-    caller: Annotated[_Caller, Depends(_caller)], body: Annotated[bytes, Depends(_body)]
-) -> dict[str, int]:
-    """Take one event of a gateway, or a list of them, in the form of its kind.
-
-    Answers 401 without the secret of that gateway, 413 to a body that is too long, 422 with the fields that
-    are wrong; nothing is recorded then.
-    """
-    try:
-        events = [form.told() for form in _FORMS[caller.gateway.kind].validate_json(body)]
-    except ValidationError as error:
-        raise HTTPException(422, _problems(error, single=not body.lstrip().startswith(b"["))) from None
-    recorded = record_events(caller.connection, caller.gateway.code, events)
+def _record(gateway: Gateway, body: bytes) -> dict[str, int]:
+    events, ignored = _events(gateway.kind, body)
+    with ErpHook().connect() as connection:
+        recorded = record_events(connection, gateway.code, events)
     log.debug(
-        "Webhook of gateway %s: %s events new, %s repeated, %s of unknown messages",
-        caller.gateway.code,
+        "Webhook of gateway %s: %s events new, %s repeated, %s of unknown messages, %s ignored",
+        gateway.code,
         recorded.new,
         recorded.repeated,
         recorded.unmatched,
+        ignored,
     )
-    return {"new": recorded.new, "repeated": recorded.repeated, "unmatched": recorded.unmatched}
+    return {
+        "new": recorded.new,
+        "repeated": recorded.repeated,
+        "unmatched": recorded.unmatched,
+        "ignored": ignored,
+    }
+
+
+def _events(kind: Kind, body: bytes) -> tuple[list[Event], int]:
+    """The events of a body that are understood, and how many are not.
+
+    Raises:
+        HTTPException: 413, there are more than MOST_EVENTS; 422, nothing in it has the form of an event.
+    """
+    try:
+        value = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise HTTPException(422, [{"field": "body", "problem": "is not JSON"}]) from None
+    items = value if isinstance(value, list) else [value]
+    if len(items) > MOST_EVENTS:
+        raise HTTPException(413, f"body: more than {MOST_EVENTS} events")
+    form = _FORMS[kind]
+    events: list[Event] = []
+    problems: list[dict[str, str]] = []
+    foreign = 0
+    for number, item in enumerate(items):
+        try:
+            events.append(form.model_validate(item).told())
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=False, include_input=False)
+            if any(one["type"] == "literal_error" for one in found):  # another kind of event, or status
+                foreign += 1
+            elif len(problems) < _MOST_PROBLEMS:
+                place = [number] if value is items else []
+                problems += [
+                    {"field": ".".join(map(str, [*place, *one["loc"]])) or "body", "problem": one["msg"]}
+                    for one in found
+                ]
+    if problems and not events and not foreign:
+        raise HTTPException(422, problems[:_MOST_PROBLEMS])
+    return events, len(items) - len(events)
 
 
 def _gateway(connection: psycopg.Connection, code: str) -> Gateway | None:
@@ -198,12 +267,3 @@ def _secret(gateway: Gateway) -> str | None:
 
 def _refusal() -> HTTPException:
     return HTTPException(401, "not the secret of this gateway", headers={"WWW-Authenticate": "Bearer"})
-
-
-def _problems(error: ValidationError, *, single: bool) -> list[dict[str, str]]:
-    """Field and problem of what is wrong with a body; the values stay out."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        {"field": ".".join(map(str, one["loc"][single:])) or "body", "problem": one["msg"]}
-        for one in found[:_MOST_PROBLEMS]
-    ]

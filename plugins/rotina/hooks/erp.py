@@ -27,6 +27,11 @@ SESSION_OPTIONS = " ".join(
         "-c statement_timeout=3600s",
         "-c idle_in_transaction_session_timeout=3600s",
         "-c client_connection_check_interval=10s",
+        # A client whose machine is gone frees its locks within half a minute, not after two hours.
+        "-c tcp_keepalives_idle=15",
+        "-c tcp_keepalives_interval=5",
+        "-c tcp_keepalives_count=3",
+        "-c tcp_user_timeout=30s",
     ]
 )
 CONNECT_TIMEOUT_SECONDS = 10

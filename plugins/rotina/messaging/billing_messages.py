@@ -46,7 +46,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
             dunning schedule is active, or one has a template that cannot be used.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
-        if not cursor.execute(statement("billing_messages/get_erp_active")).fetchone():
+        if not cursor.execute(statement("erp/get_active")).fetchone():
             raise SettingError(
                 "integration erp, active", False, "receivables come from the ERP; switch its integration on"
             )

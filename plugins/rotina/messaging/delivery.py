@@ -40,6 +40,8 @@ class Event:
     """Our key of the message, where the gateway gives it back."""
     dedupe_key: str | None = None
     """Its dedupe key, where the gateway gives that back."""
+    attempt: int | None = None
+    """Number of the attempt that it is about, where the gateway gives that back."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def record_events(connection: psycopg.Connection, gateway_code: str, events: Seq
         "gateway_message_ids": [event.gateway_message_id for event in events],
         "message_ids": [event.message_id for event in events],
         "dedupe_keys": [event.dedupe_key for event in events],
+        "attempts": [event.attempt for event in events],
         "statuses": [event.status for event in events],
         "errors": [shown(event.error) if event.error else None for event in events],
         "occurred_at": [event.occurred_at for event in events],
@@ -112,7 +115,10 @@ def apply_events(connection: psycopg.Connection, most: int = MOST) -> int:
 
 
 def due_polls(connection: psycopg.Connection, gateway_id: int, most: int = MOST) -> list[Due]:
-    """The sent messages that a gateway is to be asked about now, those that wait longest first."""
+    """Take the sent messages that a gateway is to be asked about now: of too many, those that wait longest.
+
+    Nobody else gets them for five minutes. Messages sent more than three days ago are not asked about again.
+    """
     values = {"gateway_id": gateway_id, "most": most}
     with connection.cursor(row_factory=class_row(Due)) as cursor:
         return cursor.execute(statement("delivery/due_polls"), values).fetchall()

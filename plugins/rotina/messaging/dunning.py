@@ -60,13 +60,22 @@ def is_business_day(date: dt.date) -> bool:
     return date.weekday() < _SATURDAY and holiday_name(date) is None
 
 
-def save_step(connection: psycopg.Connection, step: StepSettings, login: str) -> int:
+def save_step(
+    connection: psycopg.Connection, step: StepSettings, login: str, *, renamed_from: str | None = None
+) -> int:
     """Insert a step or change the one of that name; returns its id. An audit row tells who changed what.
 
+    Args:
+        connection: of the task role.
+        step: what the step is to be.
+        login: who decided it.
+        renamed_from: the name that the step had until now; it keeps its id, by which its reminders are known.
+
     Raises:
-        SettingError: a field is wrong, the template of an active step cannot be used, or another step sends
-            the same template on the same day.
+        SettingError: a field is wrong, the template of an active step cannot be used, another step sends the
+            same template on the same day, there is no step to rename, or its new name is taken.
     """
+    old_name = step.name if renamed_from is None else renamed_from
     check_text("name", step.name)
     for name, (least, most) in _RANGES.items():
         check_range(name, getattr(step, name), least, most)
@@ -74,10 +83,16 @@ def save_step(connection: psycopg.Connection, step: StepSettings, login: str) ->
         cursor.execute(statement("dunning/lock_steps"))
         if step.active:
             check_template(connection, step.template_id, ORIGIN)
+        before = cursor.execute(statement("dunning/get_step"), {"name": old_name}).fetchone()
+        if old_name != step.name:
+            if before is None:
+                raise SettingError("renamed_from", old_name, "there is no step of that name")
+            if cursor.execute(statement("dunning/get_step"), asdict(step)).fetchone():
+                raise SettingError("name", step.name, "another step has that name")
+            cursor.execute(statement("dunning/rename_step"), {"old_name": old_name, "name": step.name})
         twin = cursor.execute(statement("dunning/find_twin"), asdict(step)).fetchone()
         if twin:
             raise SettingError("days", step.days, f"step {twin['name']!r} sends the same template that day")
-        before = cursor.execute(statement("dunning/get_step"), asdict(step)).fetchone()
         saved = cursor.execute(statement("dunning/save_step"), asdict(step)).fetchone()
         if saved is None:
             raise SettingError("template", step.template_id, "there is no such template")
@@ -86,15 +101,19 @@ def save_step(connection: psycopg.Connection, step: StepSettings, login: str) ->
 
 
 def delete_step(connection: psycopg.Connection, name: str, login: str) -> None:
-    """Delete a step; messages that it wrote stay. An audit row keeps what it was.
+    """Delete a step that wrote no message yet. An audit row keeps what it was.
+
+    Its reminders are known by its id: a step made anew in its place would send them all again.
 
     Raises:
-        SettingError: there is no step of that name.
+        SettingError: there is no step of that name, or it has written messages.
     """
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         deleted = cursor.execute(statement("dunning/delete_step"), {"name": name}).fetchone()
         if deleted is None:
             raise SettingError("step", name, "there is no step of that name")
+        if cursor.execute(statement("dunning/find_reminder"), {"step_id": deleted["id"]}).fetchone():
+            raise SettingError("step", name, "has written messages; set it inactive instead")
         record_audit(connection, login, "delete_step", {"dunning_step": name}, {"deleted": deleted})
 
 

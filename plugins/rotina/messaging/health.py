@@ -52,9 +52,11 @@ class DatabaseHealth:
     size_bytes: int
     """With its indexes."""
     oldest_session: str | None
-    """application_name of the session with the oldest transaction; None when there is no other."""
+    """application_name of the session with the oldest transaction, or the name of a prepared transaction or
+    replication slot that is older; None when there is no other."""
     oldest_age: dt.timedelta | None
-    """How long ago that transaction began; None also when it is another role's and we may not see it."""
+    """How long ago that transaction began; None also of a slot, and when it is another role's and
+    we may not see it."""
     oldest_transactions: int | None
     """How many transactions began since."""
 

@@ -22,7 +22,7 @@ from rotina.runs.agenda import load_agenda
 from rotina.runs.record import Outcome, Run
 from rotina.sql import statement
 
-#: How long an event is kept that no message was found for.
+#: How long an event is kept whose message is not in the queue.
 STRANGE_EVENTS_KEPT = dt.timedelta(days=30)
 
 

@@ -259,6 +259,7 @@ class _Action:
             (found,) = _execute(cursor, "select_messages", values).fetchall()
             changed = 0 if dry_run else self._change(cursor)
             left = self._left(cursor)
+            _execute(cursor, "drop_selection")
             eligible = left.pop("eligible")
             selected = found["matched"]
             left["status"] += found["matched"] - found["allowed"]

@@ -43,8 +43,9 @@ def enqueue(
     """Check the outgoing messages and write those that can be sent, in the transaction of the caller.
 
     A message that was written before is unchanged. The others are skipped (recipient opted out, no address,
-    too late) or failed (invalid address, missing or wrong variables, payload too long), or what the producer
-    said of them, and named in crm.run_item.
+    too late) or failed (template or gateway that cannot be used, invalid address, missing or wrong variables,
+    payload too long), or what the producer said of them, and named in crm.run_item. A gateway that is only
+    paused is fine: its messages wait.
 
     Args:
         connection: in a transaction, with `outgoing` filled.

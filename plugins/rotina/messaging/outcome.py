@@ -31,6 +31,10 @@ class Outcome(StrEnum):
     IN_ATTENDANCE = "in_attendance"
     #: No call was made: the receivable was paid meanwhile.
     SETTLED = "settled"
+    #: No call was made: the ERP does not show the receivable at the moment. Held, and looked at again.
+    RECEIVABLE_MISSING = "receivable_missing"
+    #: No call was made: the recipient opted out after the message was written.
+    SUPPRESSED = "suppressed"
     #: No call was made: the dispatcher had to stop first. Goes back to its place, spends no attempt.
     NOT_TRIED = "not_tried"
 

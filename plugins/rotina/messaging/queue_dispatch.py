@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import gc
 import json
 import logging
 import random
@@ -41,9 +42,11 @@ LEASE_MARGIN_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 #: Messages that one look rescues, expires or makes ready at most; the next look goes on.
 MOST_PER_LOOK = 5_000
-#: How far back a dispatcher looks for leases that ran out, after its first look at all of them: longer than the
-#: database may be away. What lies further back only grows while an old transaction is open.
+#: How far back a dispatcher looks for leases that ran out, after its first look at all of them: longer than
+#: the database may be away. What lies further back only grows while an old transaction is open.
 RESCUE_BACK_SECONDS = 60.0
+#: Messages that one claim takes, if there is room, however small a quarter of the share is.
+SMALLEST_CLAIM = 16
 #: Longest time that the first of several results waits for the others to be written back with it.
 GATHER_SECONDS = 0.005
 #: How long a dispatcher keeps trying to reach the database before it gives up.
@@ -56,8 +59,18 @@ FRONT_SHARE = 0.05
 QUOTA_SECONDS = 60.0
 #: First question about a sent message's delivery.
 POLL_SECONDS = 600.0
-#: Unknown messages that one run asks the gateway about.
+#: Unknown messages that one run asks the gateway about, and for how long at most.
 MOST_UNKNOWN = 1_000
+RECONCILE_SECONDS = 30.0
+#: Calls in a row without a clear answer after which a gateway rests.
+DOUBTFUL_CALLS = 5
+#: However long a gateway asks to be left alone, it is tried again after this.
+LONGEST_REST_SECONDS = 3_600.0
+#: How long to wait when messages wait that somebody else has in hand.
+BUSY_SECONDS = 0.1
+#: New objects after which garbage is looked for. Python's own 700 are there after every dozen calls, and the
+#: objects of hundreds of calls under way are looked at again each time: an eighth of the dispatcher's work.
+COLLECT_AFTER = 20_000
 
 _FRONT = (-32_768, -(2**62), 0)
 _EVER = 1e9  # seconds
@@ -65,13 +78,23 @@ _EVER = 1e9  # seconds
 _LOST_CONNECTION = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a statement begun while the server's farewell was being read
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, just after a failover
     asyncpg.TooManyConnectionsError,
     OSError,
 )
-_TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_TRY_AGAIN = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,  # a full disk, no memory
+)
+#: What PostgreSQL will not store, however often it is tried.
+_NOT_STORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, UnicodeError)
 
 
 class DatabaseLostError(RotinaError):
@@ -90,13 +113,15 @@ class Tally:
     """Number of attempts by class of outcome."""
     rescued: int = 0
     expired: int = 0
+    paused: str | None = None
+    """Why this dispatcher paused the gateway."""
 
     @property
     def problem(self) -> str | None:
         """What a person has to look at; None when all is well."""
         problems = []
-        if self.ended == "paused" and self.outcomes[Outcome.CONFIGURATION]:
-            problems.append(f"paused: {self.detail}")
+        if self.paused:
+            problems.append(f"paused: {self.paused}")
         if unknown := self.outcomes[Outcome.MAYBE_SENT] + self.rescued:
             problems.append(f"{unknown} messages may have been sent or not; release or confirm them by hand")
         return "; ".join(problems) or None
@@ -110,6 +135,7 @@ class Database:
         self._connection: asyncpg.Connection | None = None
         self._prepared: dict[str, Any] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._session: asyncpg.Record | None = None
         self.sessions = 0
         """Grows with every new session; what belonged to the old one (advisory locks) is gone then."""
 
@@ -140,6 +166,12 @@ class Database:
                 self._connection = await self._connect()
                 self._prepared = {}
                 self.sessions += 1
+                if self._session is not None:
+                    # What the old session was doing must not come to its end later, behind our back.
+                    text, _ = numbered("queue_dispatch/end_session")
+                    await self._connection.fetch(text, *self._session)
+                text, _ = numbered("queue_dispatch/get_session")
+                self._session = await self._connection.fetchrow(text)
             text, names = numbered(name)
             if (prepared := self._prepared.get(name)) is None:
                 prepared = self._prepared[name] = await self._connection.prepare(text)
@@ -157,6 +189,7 @@ class _Claimed:
     message: Outgoing
     token: int
     latest_start: float
+    expires_at: dt.datetime | None
 
 
 class Dispatcher:
@@ -179,6 +212,7 @@ class Dispatcher:
         self._run_id = run_id
         self._budget = budget_seconds
         self._clock = clock
+        self._share = min(gateway.share, adapter.places)
         self._lease_seconds = gateway.call_timeout_seconds + lease_margin_seconds
         self._claims, self._outcomes, self._looks = (Database(connect) for _ in range(3))
         self._queue: asyncio.Queue[_Claimed] = asyncio.Queue()
@@ -192,6 +226,7 @@ class Dispatcher:
         self._front_seen = 0.0
         self._front_cost = 0.0
         self._rescue_back = _EVER
+        self._doubtful = 0
         self._state: asyncpg.Record
         self._slot_session = 0
 
@@ -208,6 +243,7 @@ class Dispatcher:
         Raises:
             DatabaseLostError: the database was away for too long; what was in flight becomes unknown.
         """
+        gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])  # of the process, which does little else
         try:
             if not await self._take_slot():
                 self.stop("busy", "all its dispatchers are at work")
@@ -237,19 +273,22 @@ class Dispatcher:
     async def _work(self) -> None:
         claimer = asyncio.create_task(self._keep_claiming())
         looker = asyncio.create_task(self._keep_looking())
+        asker = asyncio.create_task(self._keep_asking_quota())
         writer = asyncio.create_task(self._write_back())
-        workers = [asyncio.create_task(self._call()) for _ in range(self.gateway.share)]
+        workers = [asyncio.create_task(self._call()) for _ in range(self._share)]
         try:
-            await asyncio.wait([claimer, looker, writer], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([claimer, looker, asker, writer], return_when=asyncio.FIRST_COMPLETED)
             self.stop("failed")
+            # A claim on its way is waited for: what it takes goes back.
+            await asyncio.wait([claimer, writer], return_when=asyncio.FIRST_COMPLETED)
             self._give_back_untried()
             drained = asyncio.create_task(self._drain())
             await asyncio.wait([drained, writer], return_when=asyncio.FIRST_COMPLETED)
-            for task in (writer, looker, claimer):  # whatever broke is raised here
+            for task in (writer, looker, asker, claimer):  # whatever broke is raised here
                 if task.done():
                     task.result()
         finally:
-            tasks = [claimer, looker, writer, *workers]
+            tasks = [claimer, looker, asker, writer, *workers]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -281,15 +320,22 @@ class Dispatcher:
                 if (left := self._state["quota_left"]) is not None and left <= 0 and not self._in_flight:
                     return self.stop("quota", "nothing more may be sent today")
                 if wait := self._state["token_seconds"]:
-                    await self._rest(wait)
+                    await self._rest(min(wait, LOOK_SECONDS))
                     continue
-            most = (1 if self._state["failures"] else self.gateway.share) - self._in_flight
-            if most < max(1, self.gateway.share // 4) and self._in_flight:
+            # In quarters: while one is claimed and another written back, the others are being called. A share
+            # claimed at once ends at once, and the gateway would wait for the database each time.
+            quarter = max(1, self._share // 4)
+            room = (1 if self._state["failures"] else self._share) - self._in_flight
+            if room < quarter and self._in_flight:
                 await self._wait_for_room()
-            elif not await self._claim(most):
-                if not self._in_flight:
+            elif not await self._claim(min(room, max(quarter, SMALLEST_CLAIM))):
+                # Others may have what waits in their hands, or have taken the last token.
+                if self._in_flight:
+                    await self._rest_or_room(LOOK_SECONDS)
+                elif await self._is_waiting():
+                    await self._rest(BUSY_SECONDS)
+                else:
                     return self.stop("empty")
-                await self._wait_for_room()
         return None
 
     async def _claim(self, most: int) -> int:
@@ -312,16 +358,16 @@ class Dispatcher:
         self._in_flight += len(rows)
         self.tally.claimed += len(rows)
         latest_start = began + self._lease_seconds - self.gateway.call_timeout_seconds - 1.0
-        claims = [_Claimed(_outgoing(row), token, latest_start) for row in rows]
+        claims = [_Claimed(_outgoing(row), token, latest_start, row["expires_at"]) for row in rows]
         try:
-            settled = await self._settled(rows)
+            not_to_send = await self._not_to_send(rows)
         except Exception:
             for claimed in claims:
                 self._finish(claimed, Result(Outcome.NOT_TRIED))
             raise
-        for row, claimed in zip(rows, claims, strict=True):
-            if row["receivable_id"] in settled:
-                self._finish(claimed, Result(Outcome.SETTLED))
+        for claimed in claims:
+            if outcome := not_to_send.get(claimed.message.id):
+                self._finish(claimed, Result(outcome))
             else:
                 self._queue.put_nowait(claimed)
         return len(rows)
@@ -349,17 +395,46 @@ class Dispatcher:
             await self._claims.fetch("queue_dispatch/put_back_claim", gateway_id=self.gateway.id, token=token)
             return None
 
-    async def _settled(self, rows: list[asyncpg.Record]) -> set[int]:
-        """Receivables of the claimed messages that nobody has to pay any more."""
+    async def _not_to_send(self, rows: list[asyncpg.Record]) -> dict[int, Outcome]:
+        """Of claimed messages, those that must not be sent (any more), and why."""
+        if not rows:
+            return {}
+        found = await self._claims.fetch(
+            "queue_dispatch/list_not_to_send",
+            message_ids=[row["id"] for row in rows],
+            channel=CHANNELS[self.gateway.kind],
+        )
+        outcomes = {row["id"]: Outcome.SUPPRESSED for row in found}
         asked = {row["receivable_id"] for row in rows} - {None}
         if not asked:
-            return set()
-        found = await self._claims.fetch("queue_dispatch/list_open_receivables", receivable_ids=list(asked))
-        return asked - {row["receivable_id"] for row in found}
+            return outcomes
+        found = await self._claims.fetch("queue_dispatch/list_receivables", receivable_ids=list(asked))
+        receivables = {row["receivable_id"]: row for row in found}
+        for row in rows:
+            if row["receivable_id"] is None or row["id"] in outcomes:
+                continue
+            receivable = receivables.get(row["receivable_id"])
+            if receivable is None:
+                # A load may be under way, or a view hide it for a moment: no reason to send, nor to give up.
+                outcomes[row["id"]] = Outcome.RECEIVABLE_MISSING
+            elif receivable["settled"] or row["due_on"] not in (None, receivable["due_on"]):
+                outcomes[row["id"]] = Outcome.SETTLED
+        return outcomes
+
+    async def _is_waiting(self) -> bool:
+        (row,) = await self._claims.fetch("queue_dispatch/is_waiting", gateway_id=self.gateway.id)
+        return bool(row["waiting"])
 
     async def _wait_for_room(self) -> None:
         self._freed.clear()
         await self._freed.wait()
+
+    async def _rest_or_room(self, seconds: float) -> None:
+        self._freed.clear()
+        try:
+            await asyncio.wait_for(self._freed.wait(), seconds)
+        except TimeoutError:
+            return
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -372,7 +447,8 @@ class Dispatcher:
     async def _call(self) -> None:
         while True:
             claimed = await self._queue.get()
-            if time.monotonic() > claimed.latest_start or self._stopping.is_set():
+            late = claimed.expires_at is not None and claimed.expires_at <= self._clock()
+            if late or time.monotonic() > claimed.latest_start or self._stopping.is_set():
                 self._finish(claimed, Result(Outcome.NOT_TRIED))
                 continue
             try:
@@ -402,6 +478,19 @@ class Dispatcher:
             self._freed.set()
 
     async def _record(self, batch: list[tuple[_Claimed, Result]]) -> None:
+        """Write outcomes down, whatever a gateway said with them."""
+        try:
+            await self._write(batch)
+        except _NOT_STORABLE:
+            log.exception("words of gateway %s cannot be stored", self.gateway.code)
+            for claimed, result in batch:
+                try:
+                    await self._write([(claimed, result)])
+                except _NOT_STORABLE:
+                    await self._write([(claimed, Result(result.outcome, code=result.code))])
+        self.tally.outcomes.update(result.outcome.value for _, result in batch)
+
+    async def _write(self, batch: list[tuple[_Claimed, Result]]) -> None:
         """Write outcomes down, in the order in which others lock messages too."""
         batch.sort(key=lambda entry: entry[0].message.id)
         await self._outcomes.fetch(
@@ -417,17 +506,25 @@ class Dispatcher:
             max_attempts=self.gateway.max_attempts,
             channel=CHANNELS[self.gateway.kind],
             poll_seconds=POLL_SECONDS if self.gateway.kind == "opa_suite" else None,
+            gateway_id=self.gateway.id,
         )
-        self.tally.outcomes.update(result.outcome.value for _, result in batch)
 
     async def _react(self, results: list[Result]) -> None:
         """Do what outcomes ask of the gateway: pause it, let it rest, take it for recovered."""
         found = {result.outcome: result for result in results}
+        for result in results:
+            if result.outcome is Outcome.MAYBE_SENT:
+                self._doubtful += 1
+            elif result.outcome is Outcome.ACCEPTED:
+                self._doubtful = 0
         if wrong := found.get(Outcome.CONFIGURATION):
             await self._pause(wrong)
         if Outcome.TRANSIENT in found:
             self._from_front = True  # they stand in their old places again
             await self._slow([result for result in results if result.outcome is Outcome.TRANSIENT])
+        elif self._doubtful >= DOUBTFUL_CALLS and Outcome.MAYBE_SENT in found:
+            # Every message that such a gateway is tried with becomes unknown.
+            await self._slow([result for result in results if result.outcome is Outcome.MAYBE_SENT])
         elif Outcome.ACCEPTED in found and self._state["failures"]:
             await self._outcomes.fetch("queue_dispatch/recover_gateway", gateway_id=self.gateway.id)
             await self._read_state()
@@ -436,7 +533,7 @@ class Dispatcher:
         """Seconds until the message may go again; None: at once, in its place, or never."""
         if result.outcome is Outcome.DEFERRED:
             return max(result.retry_after or 0.0, self._backoff(claimed.message.number - 1))
-        if result.outcome is Outcome.IN_ATTENDANCE:
+        if result.outcome in (Outcome.IN_ATTENDANCE, Outcome.RECEIVABLE_MISSING):
             return max(result.retry_after or 0.0, float(self.gateway.hold_seconds))
         return None
 
@@ -447,7 +544,7 @@ class Dispatcher:
 
     async def _slow(self, results: list[Result]) -> None:
         asked = max((result.retry_after or 0.0 for result in results), default=0.0)
-        delay = asked or self._backoff(self._state["failures"])
+        delay = min(asked, LONGEST_REST_SECONDS) or self._backoff(self._state["failures"])
         await self._outcomes.fetch(
             "queue_dispatch/slow_gateway",
             gateway_id=self.gateway.id,
@@ -458,6 +555,7 @@ class Dispatcher:
 
     async def _pause(self, result: Result) -> None:
         reason = result.error or "wrong settings"
+        self.tally.paused = reason
         self.stop("paused", reason)
         await self._outcomes.fetch(
             "queue_dispatch/pause_gateway", gateway_id=self.gateway.id, reason=reason, run_id=self._run_id
@@ -466,13 +564,14 @@ class Dispatcher:
     # -- looking after the queue ------------------------------------------------------------------------
 
     async def _keep_looking(self) -> None:
-        asked = time.monotonic()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self._look()
-            if time.monotonic() - asked > QUOTA_SECONDS:
-                await self._ask_quota()
-                asked = time.monotonic()
+
+    async def _keep_asking_quota(self) -> None:
+        while True:
+            await asyncio.sleep(QUOTA_SECONDS)
+            await self._ask_quota()
 
     async def _look(self) -> None:
         """Rescue what is lost, expire what is late, line up what is due, and see how the gateway stands."""
@@ -511,28 +610,38 @@ class Dispatcher:
         return False
 
     async def _ask_quota(self) -> None:
+        used_before = self._state["used_today"]
         available = await self.adapter.available()
         if available is not None:
             await self._looks.fetch(
-                "queue_dispatch/note_available", gateway_id=self.gateway.id, available=available
+                "queue_dispatch/note_available",
+                gateway_id=self.gateway.id,
+                available=available,
+                used_before=used_before,
             )
             await self._read_state()
 
     async def _reconcile(self) -> None:
-        """Ask the gateway what became of the messages whose outcome is unknown."""
+        """Ask the gateway what became of messages whose outcome is unknown, others each time, for a while."""
         rows = await self._looks.fetch(
             "queue_dispatch/list_unknown", gateway_id=self.gateway.id, most=MOST_UNKNOWN
         )
-        room = asyncio.Semaphore(self.gateway.share)
+        if not rows:
+            return
+        room = asyncio.Semaphore(self._share)
 
         async def find(row: asyncpg.Record) -> tuple[_Claimed, Result] | None:
-            claimed = _Claimed(_outgoing(row), row["token"], 0.0)
+            claimed = _Claimed(_outgoing(row), row["token"], 0.0, None)
             async with room:
                 result = await self.adapter.find(claimed.message)
             return (claimed, result) if result else None
 
-        known = [entry for entry in await asyncio.gather(*map(find, rows)) if entry]
-        if known:
+        questions = [asyncio.create_task(find(row)) for row in rows]
+        answered, open_ones = await asyncio.wait(questions, timeout=min(RECONCILE_SECONDS, self._budget / 4))
+        for question in open_ones:
+            question.cancel()
+        await asyncio.gather(*open_ones, return_exceptions=True)
+        if known := [entry for question in answered if (entry := question.result())]:
             await self._record(known)
 
 
@@ -561,7 +670,11 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
 
 
 def list_places(connection: psycopg.Connection, run: Run) -> list[str]:
-    """The codes of the gateways that this run sends with, each as often as it may have dispatchers."""
+    """The codes of the gateways that this run sends with, each as often as it may have dispatchers.
+
+    Names gateways that are not active and have messages waiting.
+    """
+    connection.execute(statement("queue_dispatch/note_inactive"), {"run_id": run.id})
     code = run.params.get("gateway")
     gateways = [load_gateway(connection, code)] if code else load_gateways(connection)
     return [gateway.code for gateway in gateways for _ in range(gateway.dispatchers)]
@@ -577,7 +690,10 @@ def note_unusable(connection: psycopg.Connection, run: Run, gateway: Gateway, pr
 
 def count_messages(connection: psycopg.Connection, run: Run) -> RunOutcome:
     """Name what the run did not send, and count what it did, inside the transaction of the caller."""
+    connection.execute(statement("queue_dispatch/forget_settled_items"), {"run_id": run.id})
     connection.execute(statement("queue_dispatch/record_items"), {"run_id": run.id})
     with connection.cursor(row_factory=dict_row) as cursor:
         (counts,) = cursor.execute(statement("queue_dispatch/count_run"), {"run_id": run.id}).fetchall()
-    return RunOutcome(selected=sum(counts.values()), **counts)
+    alerts = counts.pop("alerts")
+    details = {"alert": alerts} if alerts else {}
+    return RunOutcome(selected=sum(counts.values()), **counts, details=details)

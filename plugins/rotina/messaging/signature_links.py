@@ -42,7 +42,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
             number of days, or there is not one template of the code that can be used.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
-        if not cursor.execute(statement("signature_links/get_erp_active")).fetchone():
+        if not cursor.execute(statement("erp/get_active")).fetchone():
             raise SettingError(
                 "integration erp, active",
                 False,

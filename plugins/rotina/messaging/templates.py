@@ -129,10 +129,15 @@ def sync_templates(
         The templates that were paused, by code.
 
     Raises:
-        SettingError: there is no such gateway.
+        SettingError: there is no such gateway, or it lists no template at all: that would pause them all, and
+            more likely the wrong channel was asked, or the answer was empty.
     """
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         gateway = load_gateway(connection, gateway_code)
+        if not gateway_templates:
+            raise SettingError(
+                "gateway_templates", "none", f"gateway {gateway.code} lists no template at all"
+            )
         cursor.execute(
             statement("templates/pause_changed"),
             {

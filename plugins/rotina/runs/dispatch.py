@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from dataclasses import asdict
 from typing import Any
 
 import asyncpg
@@ -16,7 +15,7 @@ from rotina.errors import SettingError
 from rotina.hooks.erp import ErpHook
 from rotina.hooks.gateway import GatewayHook
 from rotina.hooks.mail import MailHook
-from rotina.messaging.adapters import HttpEndpoint, SmtpEndpoint
+from rotina.messaging.adapters import Adapter, HttpEndpoint, SmtpEndpoint
 from rotina.messaging.adapters.opening import open_adapter
 from rotina.messaging.delivery import apply_events, poll
 from rotina.messaging.gateways import Gateway, load_gateway
@@ -59,13 +58,13 @@ def send_messages(context: Context, code: str) -> dict[str, Any]:
             except SettingError as error:
                 note_unusable(connection, run, gateway, str(error))
                 raise
-            return asyncio.run(_dispatch(connection, gateway, endpoint, run))
+        return asyncio.run(_dispatch(gateway, endpoint, run))
 
     tally = effect(context, work)
     log.info("%s: %s", code, tally)
     if problem := tally.problem:
         raise AirflowFailException(f"gateway {code}: {problem}")
-    return asdict(tally)
+    return {**vars(tally), "outcomes": dict(tally.outcomes)}
 
 
 def endpoint_of(gateway: Gateway) -> HttpEndpoint | SmtpEndpoint:
@@ -79,9 +78,7 @@ def endpoint_of(gateway: Gateway) -> HttpEndpoint | SmtpEndpoint:
     return GatewayHook(gateway.connection_id).endpoint()
 
 
-async def _dispatch(
-    connection: psycopg.Connection, gateway: Gateway, endpoint: HttpEndpoint | SmtpEndpoint, run: Run
-) -> Tally:
+async def _dispatch(gateway: Gateway, endpoint: HttpEndpoint | SmtpEndpoint, run: Run) -> Tally:
     arguments = ErpHook().asyncpg_arguments()
 
     async def connect() -> asyncpg.Connection:
@@ -98,8 +95,17 @@ async def _dispatch(
     try:
         tally = await dispatcher.run()
         if tally.ended not in ("busy", "paused", "slow", "stopped"):
-            # Bounded, because a gateway that does not answer takes the call timeout for each of its places.
-            await poll(connection, adapter, gateway, most=_POLLS_PER_PLACE * gateway.share)
+            await _poll(adapter, gateway)
         return tally
     finally:
         await adapter.close()
+
+
+async def _poll(adapter: Adapter, gateway: Gateway) -> None:
+    """Ask how far sent messages got. If that fails, what was sent stands, and the next run asks again."""
+    try:
+        with ErpHook().connect() as connection:
+            # Bounded, because a gateway that does not answer takes the call timeout for each of its places.
+            await poll(connection, adapter, gateway, most=_POLLS_PER_PLACE * gateway.share)
+    except psycopg.Error:
+        log.exception("gateway %s was not asked for deliveries", gateway.code)

@@ -27,7 +27,8 @@ Context = Mapping[str, Any]
 Check = Callable[[psycopg.Connection, dict[str, Any]], None]
 Work = Callable[[psycopg.Connection, Run], Outcome]
 
-#: Name of the task that closes a run.
+#: Names of the tasks that open and close a run.
+BEGIN_TASK = "begin"
 REPORT_TASK = "report"
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -96,9 +97,15 @@ def step(context: Context, work: Work) -> dict[str, Any]:
 
     Raises:
         AirflowFailException: a setting turned out wrong; nothing was changed.
+        AirflowSkipException: `begin` refused the run.
         RunBusyError: another run of the routine did not end in time.
     """
     name = context["task"].task_id
+    if _state_of(context, BEGIN_TASK) in (
+        "failed",
+        "skipped",
+    ):  # a step that runs whatever became of those before it
+        raise AirflowSkipException("the run was refused; there is nothing to do")
     with ErpHook().connect() as connection:
         run = _current_run(connection, context)
         try:
@@ -217,6 +224,8 @@ def _verdict(run: Run, steps: list[str], failed_tasks: Sequence[str] = ()) -> tu
     missing = [name for name in steps if name not in run.steps]
     if run.message or missing:
         return "failed", f"o passo {', '.join(missing)} não terminou; veja o log da tarefa"
+    if alert := run.details.get("alert"):
+        return "failed", str(alert)
     if failed_tasks:
         return "failed", f"falhou: {', '.join(failed_tasks)}; veja o log da tarefa"
     if run.selected and run.failed == run.selected:
@@ -235,8 +244,12 @@ def _current_run(connection: psycopg.Connection, context: Context) -> Run:
 
 
 def _note_failure(run: Run, error: BaseException) -> None:
-    """Write the reason down on a connection of its own: that of the work may be broken."""
-    message = str(error).strip() or type(error).__name__
+    """Write the reason down on a connection of its own: that of the work may be broken.
+
+    Of an error of the database only its first line: the others quote rows, which hold personal data.
+    """
+    text = error.diag.message_primary if isinstance(error, psycopg.Error) else str(error).strip()
+    message = text or type(error).__name__
     try:
         with ErpHook().connect() as connection:
             record.note_failure(connection, run.id, message)
@@ -258,9 +271,14 @@ def _failed_tasks(context: Context) -> list[str]:
 
 def _has_ended(context: Context, task_id: str) -> bool:
     """Whether a task of this run has ended, so that nobody will run it after this one."""
+    return _state_of(context, task_id) in _ENDED
+
+
+def _state_of(context: Context, task_id: str) -> str | None:
     run_id = context["dag_run"].run_id
     states = context["ti"].get_task_states(context["dag"].dag_id, task_ids=[task_id], run_ids=[run_id])
-    return states.get(run_id, {}).get(task_id) in _ENDED
+    state: str | None = states.get(run_id, {}).get(task_id)
+    return state
 
 
 def _run_type(context: Context) -> str:

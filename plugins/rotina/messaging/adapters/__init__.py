@@ -71,9 +71,14 @@ class SmtpEndpoint:
 class Adapter(Protocol):
     """A gateway, spoken to asynchronously. One instance per dispatcher; calls run concurrently."""
 
+    @property
+    def places(self) -> int:
+        """How many calls it can have under way; a further one would only wait for its turn."""
+
     async def send(self, message: Outgoing) -> Result:
         """Send a message once, within the gateway's call timeout. Raises no error, whatever happens.
 
+        The timeout begins when the call has one of the `places`.
         Only when its task is cancelled does it end without a result: the message may have been sent.
         """
 

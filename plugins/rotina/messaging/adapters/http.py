@@ -11,7 +11,8 @@ import os
 import re
 import ssl
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +24,16 @@ from yarl import URL
 
 from rotina.errors import SettingError
 from rotina.messaging.adapters import HttpEndpoint
-from rotina.messaging.adapters.replies import LONGEST_READ, retry_after, shown
+from rotina.messaging.adapters.replies import LONGEST_READ, one_line, retry_after, shown
 from rotina.messaging.outcome import Outcome, Result
 
 #: Seconds that an idle connection is kept. Servers close idle ones after 5 s (uvicorn) to 75 s (nginx)
 #: without a word; a request that meets the closing has no reply and becomes "maybe sent". So we close first.
 _KEEP_IDLE_SECONDS = 2.0
+
+#: Bytes of a reply that are read. A gateway answers with some hundreds.
+_LONGEST_BODY = 1_000_000
+_PART = 65_536
 
 #: Failures before the first byte of a request: TCP, name, TLS handshake, a proxy's tunnel, their timeouts.
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
@@ -48,16 +53,10 @@ def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns))
 
 
-#: What any other refusal means by its text (in lower case, without accents); the first that fits counts.
-#: Numbers and variables come before templates and channels, which a text on them may name too.
+#: What any other refusal means by its text (in lower case, without accents, variables and addresses masked).
+#: The first that fits counts, so the order matters: a text on this message's number or variables may name the
+#: template and the channel too, and one on templates or accounts may speak of opting out or of blocking.
 _PHRASES = (
-    (
-        Outcome.OPTED_OUT,
-        _any(
-            r"\bopt(ed)?[ -]?out\b|descadastr|unsubscribed|suppress|suprimid",
-            r"nao (quer|deseja|aceita) receber|bloqueou (o|a|as|os|este|esta|nossa)\b",
-        ),
-    ),
     (
         Outcome.IN_ATTENDANCE,
         _any(
@@ -68,18 +67,45 @@ _PHRASES = (
     (
         Outcome.REJECTED,
         _any(
-            r"variave(l|is)|variable|parametro",
-            r"(numero|telefone|celular|contato|canalcliente|phone|number).* (invalid|inexistente)",
+            r"variave(l|is)|variable|parametro(?!s? token)",
+            r"\bcaracter(es)?\b|\bcharacters\b|muito long[ao]|too long",
+            # "o token do número é inválido" is not about the number of this message
+            r"(numero|telefone|celular|contato|canalcliente|phone|number)"
+            r"((?!token|credencia|credential|sessao|session).)* (invalid|inexistente)",
             r"(invalid|unknown) (phone|number|recipient|contact)",
         ),
     ),
     (
         Outcome.CONFIGURATION,
         _any(
+            # who we are, and what we have paid for
+            r"\b(token|credencia(l|is)|credentials?|sessao|session|saldo|balance|creditos?|credits?)\b",
+            r"\b(assinatura|subscription|plano|conta|account)\b.*"
+            r"(vencid|expirad|suspens|cancelad|bloquead|expired|suspended|blocked)",
+            # what we send with
             r"\b(template|modelo|canal|channel)\b.*"
             r"(nao (encontrad|existe|aprovad)|inexistente|invalid|pausad|desativad|inativ|reprovad|rejeitad"
-            r"|not (found|approved)|unknown|paused|disabled|inactive|rejected)",
+            r"|bloquead|not (found|approved)|unknown|paused|disabled|inactive|rejected|blocked)",
             r"(unknown|invalid|paused|disabled|inactive) (template|channel)",
+            # blocked by the network, not by the recipient
+            r"\b(meta|whatsapp|facebook) bloqueou\b",
+            r"bloqueou (o|a|os|as|este|esta|nosso|nossa) (template|modelo|canal|conta)\b",
+        ),
+    ),
+    (
+        Outcome.TRANSIENT,
+        _any(
+            r"\blimite\b.* (atingid|excedid|ultrapassad|esgotad)|\b(limit|quota)\b.* (reached|exceeded)",
+            r"too many requests|muitas requisicoes",
+        ),
+    ),
+    (
+        Outcome.OPTED_OUT,
+        _any(
+            r"\bopt(ed)?[ -]?out\b|descadastr|unsubscribed|suppress|suprimid",
+            r"nao (quer|deseja|aceita) receber",
+            r"(usuario|contato|cliente|destinatario) bloqueou\b",
+            r"bloqueou (este|esta|o|a|nosso|nossa) (numero|contato|empresa|remetente)\b",
         ),
     ),
 )
@@ -98,7 +124,7 @@ class Reply:
 
     status: int
     body: Any
-    """The parsed JSON; None when the body is empty, cut or not JSON."""
+    """The parsed JSON; None when the body is empty, cut, too long or not JSON."""
     headers: Mapping[str, str]
 
     @property
@@ -127,6 +153,7 @@ class HttpClient:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=tls),
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # none is asked for, and a small reply could become a huge one
             headers={
                 "Authorization": f"Bearer {endpoint.token}",
                 "Content-Type": "application/json",
@@ -148,48 +175,54 @@ class HttpClient:
         data = json.dumps(content).encode()
         try:
             response = await self._session.post(url, data=data, headers=headers, allow_redirects=False)
-            body = await response.read()
+            return await _read(response)
         except _NOT_CONNECTED as error:
-            return Result(Outcome.TRANSIENT, error=f"not connected: {_reason(error)}")
+            return Result(Outcome.TRANSIENT, error=shown(_reason(error), prefix="not connected: "))
         except TimeoutError:
             return Result(Outcome.MAYBE_SENT, error=f"no reply within {self._seconds:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return Result(Outcome.MAYBE_SENT, error=f"connection lost: {type(error).__name__}")
-        return Reply(response.status, _json_or_none(body), response.headers)
 
     async def get(self, url: URL) -> Reply | None:
         """Ask; None when there was no reply."""
         try:
-            response = await self._session.get(url, allow_redirects=False)
-            body = await response.read()
+            return await _read(await self._session.get(url, allow_redirects=False))
         except (aiohttp.ClientError, OSError):
             return None
-        return Reply(response.status, _json_or_none(body), response.headers)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
 
 
-def refusal(reply: Reply, private: Iterable[str]) -> Result:
+async def _read(response: aiohttp.ClientResponse) -> Reply:
+    """The whole reply; of a body that is too long only its head, and the connection is closed."""
+    body = bytearray()
+    with closing(response):  # a connection whose reply was read to its end has been given back by then
+        async for part in response.content.iter_chunked(_PART):
+            body += part
+            if len(body) > _LONGEST_BODY:
+                return Reply(response.status, None, response.headers)
+    return Reply(response.status, _json_or_none(bytes(body)), response.headers)
+
+
+def refusal(reply: Reply, private: Collection[str]) -> Result:
     """The class of a reply that is not an acceptance.
 
-    A 2xx with an error in its body is read as the HTTP status of the body's `code`. `private` is what must
-    not show in the error text.
+    A 2xx with an error in its body is read as the HTTP status of the error's `code`. `private` is what must
+    neither show in the error text nor decide: the gateway may echo it.
     """
     status, body = reply.status, reply.body
     if 200 <= status < 300:
-        if not reply.ok or "status" not in body:
+        if not reply.ok or not ("status" in body or body.get("error")):
             return Result(Outcome.MAYBE_SENT, code=status, error=f"HTTP {status} with no usable reply in it")
-        status = body.get("code")
-        if not isinstance(status, int) or not 400 <= status < 600:
-            status = 400
+        status = _code(body)
     said = _text(body)
     error = f"HTTP {reply.status}" + (f", code {status}" if status != reply.status else "")
     if said:
-        error += f": {shown(said, private)}"
+        error = shown(said, private, prefix=f"{error}: ")
     wait = reply.retry_after
-    outcome = _refused(status, said, wait)
+    outcome = _refused(status, _without(said, private), wait)
     return Result(
         outcome, code=reply.status, error=error, retry_after=wait if outcome is Outcome.TRANSIENT else None
     )
@@ -204,11 +237,18 @@ def _refused(status: int, said: str, wait: float | None) -> Outcome:
         return Outcome.CONFIGURATION
     if status in _PLAIN_STATUSES:
         return _PLAIN_STATUSES[status]
-    plain = folded(said)
     for outcome, phrases in _PHRASES:
-        if phrases.search(plain):
+        if phrases.search(said):
             return outcome
     return _OTHER_STATUSES.get(status, Outcome.REJECTED)
+
+
+def _without(said: str, private: Iterable[str]) -> str:
+    """A text folded, with the private values in it masked; as whole words: Ana is not in "canal"."""
+    said = folded(one_line(said))
+    for value in sorted({folded(one_line(value)) for value in private} - {""}, key=len, reverse=True):
+        said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "***", said)
+    return said
 
 
 def folded(text: str) -> str:
@@ -217,15 +257,27 @@ def folded(text: str) -> str:
     return "".join(char for char in decomposed if not unicodedata.combining(char)).casefold()
 
 
+def _code(body: dict[str, Any]) -> int:
+    """The HTTP status that an error in a body stands for: `code` or `error.code`; 400 if it tells none."""
+    error = body.get("error")
+    for code in (body.get("code"), error.get("code") if isinstance(error, dict) else None):
+        if isinstance(code, int) and 400 <= code < 600:
+            return code
+    return 400
+
+
 def _text(body: Any) -> str:
-    """What a gateway says in the body of a refusal: `data.message`, `message` or `error`; else empty."""
+    """What a gateway says in the body of a refusal, else empty.
+
+    It is `data.message`, `message`, `error.message` or `error`.
+    """
     if not isinstance(body, dict):
         return ""
-    data = body.get("data")
+    data, error = body.get("data"), body.get("error")
     candidates = (
         data.get("message") if isinstance(data, dict) else None,
         body.get("message"),
-        body.get("error"),
+        error.get("message") if isinstance(error, dict) else error,
     )
     return next((text for text in candidates if isinstance(text, str)), "")[:LONGEST_READ]
 

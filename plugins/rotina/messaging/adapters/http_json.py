@@ -1,7 +1,8 @@
 """http_json: any gateway that takes a message as JSON and knows an idempotency key.
 
-Send: POST {"to", "template", "variables", "reference"}, answered by a 2xx with {"id", "status"}. Ask: GET the
-status path, where the dedupe key stands for {key}. The outcomes are those of the other HTTP gateways.
+Send: POST {"to", "template", "variables", "reference"}, answered by a 2xx with {"id", "status"}, either of
+which will do, and without {"error"}. Ask: GET the status path, where the dedupe key stands for {key},
+answered likewise. The outcomes are those of the other HTTP gateways.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from urllib.parse import quote
 
 from rotina.messaging.adapters import Delivery, HttpEndpoint, Outgoing
 from rotina.messaging.adapters.http import NO_TEMPLATE, HttpClient, Reply, refusal, template_of
+from rotina.messaging.adapters.replies import clean_count, clean_id
 from rotina.messaging.adapters.settings import HttpJsonSettings
 from rotina.messaging.gateways import Gateway
 from rotina.messaging.outcome import Outcome, Result
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
-#: `status` of a 2xx that is no acceptance all the same.
-_REFUSED = {"error", "failed", "refused", "rejected"}
+#: `status` of a 2xx that is an acceptance also without an id, and one that is none even with an id.
+_TAKEN = {"accepted", "ok", "queued", "sent", "success"}
+_REFUSED = {"error", "failed", "not_found", "refused", "rejected"}
 
 
 class HttpJsonAdapter:
@@ -27,6 +30,7 @@ class HttpJsonAdapter:
         """Raises SettingError for wrong settings of the gateway."""
         self._settings = HttpJsonSettings.read(gateway.settings)
         self._token = endpoint.token
+        self.places = gateway.share
         self._http = HttpClient(endpoint, gateway.share, gateway.call_timeout_seconds)
         self._send_url = self._http.url(self._settings.send_path)
 
@@ -75,8 +79,7 @@ class HttpJsonAdapter:
         reply = await self._http.get(self._http.url(self._settings.available_path))
         if reply is None or not reply.ok:
             return None
-        available = reply.body.get("available")
-        return available if isinstance(available, int) else None
+        return clean_count(reply.body.get("available"))
 
     async def close(self) -> None:
         """As `Adapter.close`."""
@@ -85,8 +88,10 @@ class HttpJsonAdapter:
 
 def _accepted(reply: Reply) -> Result | None:
     """The result of a reply that says that the gateway has the message; None for any other."""
-    if not reply.ok or str(reply.body.get("status")).lower() in _REFUSED:
+    if not reply.ok or reply.body.get("error"):
         return None
-    key = reply.body.get("id")
-    known = str(key) if isinstance(key, str | int) and key else None
-    return Result(Outcome.ACCEPTED, known, code=reply.status)
+    key = clean_id(reply.body.get("id"))
+    status = str(reply.body.get("status")).casefold()
+    if status in _TAKEN or (key is not None and status not in _REFUSED):
+        return Result(Outcome.ACCEPTED, key, code=reply.status)
+    return None

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from rotina.messaging.adapters import Delivery, DeliveryStatus, HttpEndpoint, Outgoing
 from rotina.messaging.adapters.http import NO_TEMPLATE, HttpClient, Reply, folded, refusal, template_of
+from rotina.messaging.adapters.replies import clean_count, clean_id
 from rotina.messaging.adapters.settings import OpaSuiteSettings
 from rotina.messaging.gateways import Gateway
 from rotina.messaging.outcome import Outcome, Result
@@ -38,6 +39,7 @@ class OpaSuiteAdapter:
         settings = OpaSuiteSettings.read(gateway.settings)
         self._channel = settings.channel_id
         self._token = endpoint.token
+        self.places = gateway.share
         self._http = HttpClient(endpoint, gateway.share, gateway.call_timeout_seconds)
         self._send_url = self._http.url("/api/v1/template/send")
         channel = quote(self._channel, safe="")
@@ -84,8 +86,7 @@ class OpaSuiteAdapter:
     async def available(self) -> int | None:
         """As `Adapter.available`; None also for a channel without a limit."""
         limits = _data(await self._http.get(self._limits_url))
-        available = limits.get("availableAmount") if limits else None
-        return available if isinstance(available, int) else None
+        return clean_count(limits.get("availableAmount")) if limits else None
 
     async def close(self) -> None:
         """As `Adapter.close`."""
@@ -98,8 +99,7 @@ class OpaSuiteAdapter:
 
 def _message_id(body: dict[str, Any]) -> str | None:
     data = body.get("data")
-    key = data.get("messageSentId") if isinstance(data, dict) else None
-    return str(key) if isinstance(key, str | int) and key else None
+    return clean_id(data.get("messageSentId")) if isinstance(data, dict) else None
 
 
 def _data(reply: Reply | None) -> dict[str, Any] | None:

@@ -182,7 +182,8 @@ class SmtpAdapter:
         self._endpoint = endpoint
         self._seconds = gateway.call_timeout_seconds
         self._uses = settings.messages_per_connection
-        self._room = asyncio.Semaphore(min(gateway.share, settings.connections))
+        self.places = min(gateway.share, settings.connections)
+        self._room = asyncio.Semaphore(self.places)
         self._idle: list[_Session] = []
         self._local_hostname: str | None = None
         self._tls = _tls_context(endpoint)
@@ -202,15 +203,16 @@ class SmtpAdapter:
             mail = self._compose(message)
         except _UnsendableError as error:
             return Result(Outcome.REJECTED, error=str(error))
-        try:
-            async with asyncio.timeout(self._seconds), self._room:
-                return await self._deliver(mail)
-        except _NotConnectedError as error:
-            return error.result
-        except TimeoutError:
-            return _broken(mail, f"no answer within {self._seconds:g} s")
-        except (OSError, SMTPException) as error:
-            return _broken(mail, f"connection lost: {type(error).__name__}")
+        async with self._room:  # waiting for a connection takes none of the call's time
+            try:
+                async with asyncio.timeout(self._seconds):
+                    return await self._deliver(mail)
+            except _NotConnectedError as error:
+                return error.result
+            except TimeoutError:
+                return _broken(mail, f"no answer within {self._seconds:g} s")
+            except (OSError, SMTPException) as error:
+                return _broken(mail, f"connection lost: {type(error).__name__}")
 
     async def find(self, message: Outgoing) -> Result | None:
         """None: a mail server cannot be asked."""
@@ -352,7 +354,7 @@ def _not_connected(error: OSError | SMTPException, endpoint: SmtpEndpoint) -> Re
         reason = getattr(cause, "strerror", None) or type(cause).__name__
     else:  # the server does not offer STARTTLS, or the login, that are set
         outcome, reason = Outcome.CONFIGURATION, error.message
-    return Result(outcome, code=code, error=f"not connected: {shown(reason, private)}")
+    return Result(outcome, code=code, error=shown(reason, private, prefix="not connected: "))
 
 
 def _refused(error: SMTPResponseException, mail: _Mail) -> Result:
@@ -369,7 +371,7 @@ def _refused(error: SMTPResponseException, mail: _Mail) -> Result:
         outcome = Outcome.CONFIGURATION if permanent else Outcome.TRANSIENT
     else:
         outcome = Outcome.REJECTED if permanent else Outcome.DEFERRED
-    return Result(outcome, code=code, error=f"{code} {shown(error.message, (mail.recipient,))}")
+    return Result(outcome, code=code, error=shown(error.message, (mail.recipient,), prefix=f"{code} "))
 
 
 def _heed_cancellation() -> None:

@@ -23,7 +23,8 @@ alter table crm.gateway_usage set (fillfactor = 20);
 alter table crm.gateway set (fillfactor = 50);
 """
 
-# The task role owns no table, so the partitions of a month of the archive are made by the owner's function.
+# The task role owns no table, so the partitions of a month of the archive are made by the owner's function. They are
+# attached, not created in place: that would lock readers of the whole archive out until the transaction ends.
 ADD_ARCHIVE_MONTH = """
 create function crm.add_archive_month(month date) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -33,10 +34,12 @@ declare
     parent text;
 begin
     foreach parent in array array['message_archive', 'message_attempt_archive'] loop
+        continue when to_regclass(format('crm.%I', parent || suffix)) is not null;
+        execute format('create table crm.%I (like crm.%I including all)', parent || suffix, parent);
         -- Months are those of UTC, whatever the session's time zone.
         execute format(
-            'create table if not exists crm.%I partition of crm.%I for values from (%L) to (%L)',
-            parent || suffix, parent, to_char(first, 'YYYY-MM-DD 00:00+00'), to_char(first + interval '1 month', 'YYYY-MM-DD 00:00+00')
+            'alter table crm.%I attach partition crm.%I for values from (%L) to (%L)',
+            parent, parent || suffix, to_char(first, 'YYYY-MM-DD 00:00+00'), to_char(first + interval '1 month', 'YYYY-MM-DD 00:00+00')
         );
         execute format('grant select, insert, update, delete on crm.%I to rotina_task', parent || suffix);
     end loop;
@@ -145,6 +148,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.BigInteger(), nullable=True),
         sa.Column("customer_id", sa.BigInteger(), nullable=True),
         sa.Column("receivable_id", sa.BigInteger(), nullable=True),
+        sa.Column("due_on", sa.Date(), nullable=True),
         sa.Column("recipient", sa.Text(), nullable=False),
         sa.Column("recipient_name", sa.Text(), nullable=True),
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -278,6 +282,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.BigInteger(), nullable=True),
         sa.Column("customer_id", sa.BigInteger(), nullable=True),
         sa.Column("receivable_id", sa.BigInteger(), nullable=True),
+        sa.Column("due_on", sa.Date(), nullable=True),
         sa.Column("recipient", sa.Text(), nullable=False),
         sa.Column("recipient_name", sa.Text(), nullable=True),
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -379,6 +384,7 @@ def upgrade() -> None:
         sa.Column("gateway_id", sa.BigInteger(), nullable=False),
         sa.Column("gateway_message_id", sa.Text(), nullable=False),
         sa.Column("message_id", sa.BigInteger(), nullable=True),
+        sa.Column("attempt", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),

@@ -1,0 +1,2 @@
+-- What the next action in this transaction makes anew. No parameters.
+drop table selected_message
