@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import account_data_refresh, erp_hook  # noqa: F401 - they register themselves
+from benchmarks import account_data_refresh, billing_messages, erp_hook  # noqa: F401 - they register themselves
 from benchmarks.harness import BENCHMARKS, Result, Sizes
 
 RESULTS = Path(__file__).parent / "results.json"
