@@ -90,6 +90,9 @@ def run(kills: int, restarts: int, seed: int, say: Callable[[str], None]) -> Ver
         try:
             storm.rage(kills, restarts)
             storm.calm_down()
+        except Exception:
+            say(_end_of(home / "dispatchers.log"))
+            raise
         finally:
             storm.end_dispatchers()
         simulator.terminate()
@@ -110,9 +113,12 @@ def run(kills: int, restarts: int, seed: int, say: Callable[[str], None]) -> Ver
             f"{storm.changed}, receivables paid: {storm.paid}"
         )
         if verdict.problems:
-            log.flush()
-            say(f"what the dispatchers logged:\n{(home / 'dispatchers.log').read_text()[-4_000:]}")
+            say(_end_of(home / "dispatchers.log"))
         return verdict
+
+
+def _end_of(log: Path) -> str:
+    return f"what the dispatchers logged last:\n{log.read_text(errors='replace')[-4_000:]}"
 
 
 @contextmanager
@@ -144,6 +150,7 @@ class _Dispatcher:
     def look(self) -> bool:
         """Whether it has told that it is at work."""
         assert self.process.stdout is not None
+        assert self.process.poll() is None, f"the dispatcher of run {self.run_id} ended by itself"
         if not self.at_work and select.select([self.process.stdout], [], [], 0)[0]:
             self.at_work = bool(self.process.stdout.readline())
         return self.at_work
@@ -251,8 +258,8 @@ class _Storm:
         place = dice.choice(ready)
         victim = self._dispatchers[place]
         victim.process.kill()
-        if victim.process.wait() != -signal.SIGKILL:
-            self.say(f"the dispatcher of run {victim.run_id} had ended by itself")
+        ended = victim.process.wait()
+        assert ended == -signal.SIGKILL, f"the dispatcher of run {victim.run_id} ended by itself: {ended}"
         self.killed.add(victim.run_id)
         self._dispatchers[place] = self._start_dispatcher()
         self.say(f"kill {number} of {kills}: run {victim.run_id}; {len(self.written)} messages written")

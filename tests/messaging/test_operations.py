@@ -75,6 +75,7 @@ def complete(connection: psycopg.Connection, claimed: list[dict[str, Any]], outc
             "max_attempts": 5,
             "channel": "phone",
             "poll_seconds": None,
+            "gateway_id": None,
         },
     )
 
@@ -365,10 +366,10 @@ def test_a_late_outcome_of_the_old_attempt_is_not_taken_for_the_new_one(
     owner.execute("update crm.message set status = 'unknown', gateway_message_id = 'old'")  # as a rescue does
     release(connection, [key], "ana")
     assert message(owner, key)["lease_token"] is None
-    complete(connection, old, "accepted")
+    complete(connection, old, "rejected")
     assert message(owner, key)["status"] == "waiting"
     new = claim(connection, gateway)
-    complete(connection, old, "rejected")
+    complete(connection, old, "accepted")
     assert message(owner, key)["status"] == "sending"
     complete(connection, new, "accepted")
     row = message(owner, key)

@@ -9,7 +9,7 @@ with over as (
             select id from crm.message
             where
                 gateway_id = %(gateway_id)s
-                and poll_after <= clock_timestamp()
+                and poll_after <= statement_timestamp()
                 and (sent_at > clock_timestamp() - interval '3 days') is not true
             for update skip locked
         )
@@ -21,7 +21,7 @@ due as (
     from crm.message
     where
         gateway_id = %(gateway_id)s
-        and poll_after <= clock_timestamp()
+        and poll_after <= statement_timestamp()
         and sent_at > clock_timestamp() - interval '3 days'
         and gateway_message_id is not null
     order by poll_after
