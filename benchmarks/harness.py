@@ -25,14 +25,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Result:
-    """One figure. `goal` bounds the ratio from above (`<=`) or below (`>=`)."""
+    """One figure. `goal` bounds the ratio from above (`<=`) or below (`>=`); None: only reported."""
 
     name: str
     value: float
     unit: str
     baseline_name: str
     baseline: float
-    goal: str
+    goal: str | None
 
     @property
     def ratio(self) -> float:
@@ -40,8 +40,10 @@ class Result:
         return self.value / self.baseline
 
     @property
-    def holds(self) -> bool:
-        """Whether the ratio keeps to the goal."""
+    def holds(self) -> bool | None:
+        """Whether the ratio keeps to the goal; None without one."""
+        if self.goal is None:
+            return None
         sign, bound = self.goal.split()
         return self.ratio <= float(bound) if sign == "<=" else self.ratio >= float(bound)
 

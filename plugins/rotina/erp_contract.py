@@ -72,7 +72,12 @@ customer = Table(
 invoice = Table(
     "invoice",
     metadata,
-    _column("invoice_id", BigInteger, "Key of the invoice; grows with the order of issue in a day", key=True),
+    _column(
+        "invoice_id",
+        BigInteger,
+        "Key of the invoice; never changes, is never used again, grows with the order of issue in a day",
+        key=True,
+    ),
     _column("code", Text, "Number of the invoice as people know it", required=True),
     _column(
         "customer_id",

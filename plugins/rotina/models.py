@@ -181,6 +181,8 @@ class AccountDataState(Base):
     refreshed_through_on: Mapped[dt.date]
     invoices_seen_through: Mapped[dt.datetime | None]
     quotes_seen_through: Mapped[dt.datetime | None]
+    #: Key of no invoice was greater than this one: one that is greater has not been counted yet.
+    greatest_invoice_id: Mapped[int | None]
     run_id: Mapped[int]
 
 

@@ -80,10 +80,15 @@ class Erp:
         return self.add_account(customer)
 
     def add_invoice(
-        self, customer: int | None, issued_on: str | dt.date | None, value: str | None = "10.00"
+        self,
+        customer: int | None,
+        issued_on: str | dt.date | None,
+        value: str | None = "10.00",
+        key: int | None = None,
     ) -> int:
+        """A new invoice, with the next key if none is given; returns the key."""
         invoice = Invoice(
-            id=len(self.invoices) + 1,
+            id=key or max(self.invoices, default=0) + 1,
             customer=customer,
             issued_on=dt.date.fromisoformat(issued_on) if isinstance(issued_on, str) else issued_on,
             value=None if value is None else Decimal(value),

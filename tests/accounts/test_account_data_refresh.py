@@ -11,7 +11,13 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from rotina.accounts.account_data_refresh import check_settings, refresh_accounts
 from rotina.errors import SettingError
@@ -24,6 +30,15 @@ DAY = dt.date(2026, 11, 20)
 
 def refresh(connection: psycopg.Connection, date: dt.date | str = DAY, **params: Any) -> tuple[Run, Outcome]:
     return do_work(connection, refresh_accounts, date, **params)
+
+
+def refresh_and_move_on(erp: Erp, connection: psycopg.Connection) -> None:
+    """A refresh; the newest changes are another customer's, all others lie before the ERP's delay."""
+    if 99 not in erp.customers:
+        erp.add_customer(99)
+    erp.add_invoice(99, "2026-11-01")
+    erp.add_quote(99, "2026-11-01")
+    refresh(connection)
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
@@ -107,6 +122,157 @@ def test_an_incremental_run_looks_only_at_changes(erp: Erp, connection: psycopg.
     _, outcome = refresh(connection)
     # the account of the newest earlier change is looked at too: it lies within the delay of the ERP
     assert counts(outcome) == (2, 1, 1, 0, 0)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.fixture
+def by_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large the share of the selected accounts, their invoices are looked up, or added up."""
+    monkeypatch.setattr("rotina.accounts.account_data_refresh.SCAN_SHARE", 2.0)
+
+
+@pytest.mark.usefixtures("by_lookup")
+def test_new_invoices_are_added_to_what_is_stored(erp: Erp, connection: psycopg.Connection) -> None:
+    account = erp.add_client(1)
+    first = erp.add_invoice(1, "2026-11-01", "10.00")
+    refresh_and_move_on(erp, connection)
+    erp.owner.execute("update erp.invoice set value = 99 where invoice_id = %s", [first])  # breaks the rules
+    erp.add_invoice(1, "2026-11-02", "5.00")
+    assert refresh(connection)[1].changed == 1
+    assert erp.stored(DAY) == erp.expected(DAY)  # the old invoice was not read again
+    erp.invoices[first].value = Decimal(99)
+    assert refresh(connection, full=True)[1].changed == 1
+    assert erp.stored(DAY) == erp.expected(DAY)
+    assert erp.stored(DAY)[account][4] == Decimal("104.00")
+
+
+@pytest.mark.usefixtures("by_lookup")
+@pytest.mark.parametrize("days", [(), ("2026-11-05",), ("2026-11-05", "2026-11-09")])
+@pytest.mark.parametrize(
+    "new_days",
+    [
+        ("2026-11-09",),  # of the day of the last one: counts as later
+        ("2026-11-05",),  # of the day of the first one: is not the first
+        ("2026-11-07",),  # in between
+        ("2026-11-04", "2026-11-10"),  # before the first and after the last
+        ("2026-11-10", "2026-11-10", "2026-11-03"),
+        ("2026-11-21",),  # after the business date
+        ("2026-11-21", "2026-11-11"),
+    ],
+)
+def test_new_invoices_of_any_day_are_added_up(
+    erp: Erp, connection: psycopg.Connection, days: tuple[str, ...], new_days: tuple[str, ...]
+) -> None:
+    erp.add_client(1)
+    erp.add_quote(1, "2026-11-02")
+    for number, day in enumerate(days):
+        erp.add_invoice(1, day, f"{number}.50")
+    refresh_and_move_on(erp, connection)
+    for number, day in enumerate(new_days):
+        erp.add_invoice(1, day, f"10{number}.00")
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+    later = dt.date(2026, 11, 22)
+    refresh(connection, later)
+    assert erp.stored(later) == erp.expected(later)
+
+
+@pytest.mark.usefixtures("by_lookup")
+def test_a_new_invoice_that_is_cancelled_already_changes_nothing(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    erp.add_quote(1, "2026-11-01")
+    refresh_and_move_on(erp, connection)
+    erp.cancel_invoice(erp.add_invoice(1, "2026-11-02"))
+    before = rows_written(connection)
+    assert counts(refresh(connection)[1]) == (1, 0, 1, 0, 0)
+    assert rows_written(connection) == before
+
+
+@pytest.mark.usefixtures("by_lookup")
+def test_an_invoice_that_shows_later_than_a_greater_key_is_counted(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01", "1.00")
+    erp.add_invoice(1, "2026-11-02", "2.00", key=10)
+    refresh_and_move_on(erp, connection)
+    erp.add_invoice(1, "2026-11-02", "4.00", key=5)
+    erp.add_invoice(1, "2026-11-03", "8.00")
+    refresh(connection)
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.usefixtures("by_lookup")
+@pytest.mark.parametrize("full", [False, True])
+def test_what_an_audience_counted_is_not_added_once_more(
+    erp: Erp, connection: psycopg.Connection, full: bool
+) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    erp.add_audience("VIP", [account])
+    refresh_and_move_on(erp, connection)
+    erp.add_invoice(1, "2026-11-02")
+    assert refresh(connection, audience="VIP", full=full)[1].changed == 1
+    assert erp.stored(DAY) == erp.expected(DAY)
+    for audience in ("VIP", None, None):
+        assert refresh(connection, audience=audience)[1].changed == 0
+        assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.usefixtures("by_lookup")
+def test_a_state_that_knows_no_greatest_key_reads_all_invoices(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    refresh_and_move_on(erp, connection)
+    erp.owner.execute("update crm.account_data_state set greatest_invoice_id = null")  # written by 0.1.0
+    erp.add_invoice(1, "2026-11-02")
+    assert refresh(connection)[1].changed == 1
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.usefixtures("by_lookup")
+def test_quotes_and_new_invoices_do_not_disturb_each_other(erp: Erp, connection: psycopg.Connection) -> None:
+    for customer in (1, 2, 3):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+        erp.add_quote(customer, "2026-11-02")
+    refresh_and_move_on(erp, connection)
+    erp.add_invoice(1, "2026-11-03")
+    erp.add_quote(2, "2026-11-04")
+    assert refresh(connection)[1].changed == 2
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.usefixtures("by_lookup")
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("-0.01", "valor negativo"),
+        (None, "sem valor"),
+        ("NaN", "sem valor"),
+        ("999999999999.99", "o total das notas é grande demais"),
+    ],
+)
+def test_an_invalid_invoice_is_not_added_up(
+    erp: Erp, connection: psycopg.Connection, value: str | None, problem: str
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    refresh_and_move_on(erp, connection)
+    before = rows_written(connection)
+    invoice = erp.add_invoice(1, "2026-11-02", value)
+    run, outcome = refresh(connection)
+    assert counts(outcome) == (1, 0, 0, 0, 1)
+    ((*_, detail),) = items(connection, run)
+    assert detail.removeprefix(f"nota NF-{invoice}: ") == problem
+    assert rows_written(connection) == before
+    erp.change_invoice(invoice, value=Decimal("1.00"))
+    assert refresh(connection)[1].changed == 1
     assert erp.stored(DAY) == erp.expected(DAY)
 
 
@@ -304,6 +470,19 @@ def test_a_cancelled_invoice_may_be_as_wrong_as_it_likes(erp: Erp, connection: p
     erp.cancel_invoice(erp.add_invoice(1, "2026-11-05", "-5.00"))
     erp.cancel_invoice(erp.add_invoice(None, "2026-11-05", None))
     assert counts(refresh(connection)[1]) == (1, 0, 1, 0, 0)
+
+
+@pytest.mark.usefixtures("by_lookup")
+@pytest.mark.parametrize("customer", [None, 77])
+def test_an_invoice_without_a_customer_is_found_on_a_later_day(
+    erp: Erp, connection: psycopg.Connection, customer: int | None
+) -> None:
+    erp.add_client(1)
+    refresh_and_move_on(erp, connection)
+    orphan = erp.add_invoice(customer, "2026-11-02")
+    run, outcome = refresh(connection)
+    assert counts(outcome) == (1, 0, 0, 0, 1)
+    assert items(connection, run)[0][:4] == ("invoice", str(orphan), "failed", "invoice_without_customer")
 
 
 @pytest.mark.parametrize("customer", [None, 99])
@@ -584,9 +763,12 @@ def test_an_erp_on_another_server_is_attached_as_foreign_tables(
     assert erp.stored(DAY) == erp.expected(DAY)
 
 
-DAYS = st.integers(1, 12).map(lambda day: dt.date(2026, 11, day))
+DAYS = st.integers(1, 6).map(lambda day: dt.date(2026, 11, day))
 CUSTOMERS = st.integers(1, 4)
-VALUES = st.sampled_from(["0.00", "0.01", "10.00", "99.99", "-1.00", None])
+#: Only this one has invoices that cannot be counted: the others are compared whatever else happens.
+SPOILT_CUSTOMER = 1
+VALUES = st.sampled_from(["0.00", "0.01", "10.00", "99.99"])
+BAD_VALUES = st.sampled_from(["-1.00", None])
 
 
 class RefreshMachine(RuleBasedStateMachine):
@@ -604,14 +786,42 @@ class RefreshMachine(RuleBasedStateMachine):
             "crm.integration, crm.run, crm.run_step, crm.run_item restart identity"
         )
         self.erp = Erp(self.owner)
-        for customer in range(1, 5):
-            self.erp.add_client(customer)
+        accounts = [self.erp.add_client(customer) for customer in range(1, 5)]
         self.stranger = self.erp.add_account(None)
-        self.erp.add_audience("A", list(self.erp.accounts)[:2])
+        self.erp.add_audience("A", accounts[:3])
+        self.today = dt.date(2026, 11, 1)
 
-    @rule(customer=st.one_of(CUSTOMERS, st.sampled_from([None, 77])), day=DAYS, value=VALUES)
-    def invoice(self, customer: int | None, day: dt.date, value: str | None) -> None:
-        self.erp.add_invoice(customer, day, value)
+    @initialize(filled=st.sampled_from([True, True, False]))
+    def fill(self, filled: bool) -> None:
+        if filled:
+            for customer in range(1, 5):
+                self.erp.add_invoice(customer, dt.date(2026, 11, customer), f"{customer}.00")
+            self.today = dt.date(2026, 11, 4)
+            self._run(self.today)
+
+    @rule(purchases=st.lists(st.tuples(CUSTOMERS, DAYS, VALUES), min_size=1, max_size=3))
+    def invoices(self, purchases: list[tuple[int, dt.date, str]]) -> None:
+        for customer, day, value in purchases:
+            self.erp.add_invoice(customer, day, value)
+
+    @rule(customer=CUSTOMERS, day=DAYS)
+    def invoice_that_leaves_out_a_key(self, customer: int, day: dt.date) -> None:
+        self.erp.add_invoice(customer, day, key=max(self.erp.invoices, default=0) + 2)
+
+    @precondition(lambda self: len(self.erp.invoices) < max(self.erp.invoices, default=0))
+    @rule(data=st.data(), customer=CUSTOMERS, day=DAYS)
+    def late_invoice(self, data: st.DataObject, customer: int, day: dt.date) -> None:
+        """One that becomes visible after others with a greater key."""
+        kept_back = set(range(1, max(self.erp.invoices))) - self.erp.invoices.keys()
+        self.erp.add_invoice(customer, day, key=data.draw(st.sampled_from(sorted(kept_back))))
+
+    @rule(day=DAYS, value=BAD_VALUES)
+    def bad_invoice(self, day: dt.date, value: str | None) -> None:
+        self.erp.add_invoice(SPOILT_CUSTOMER, day, value)
+
+    @rule(customer=st.sampled_from([None, 77]), day=DAYS)
+    def invoice_without_customer(self, customer: int | None, day: dt.date) -> None:
+        self.erp.add_invoice(customer, day)
 
     @precondition(lambda self: self.erp.invoices)
     @rule(data=st.data())
@@ -619,9 +829,16 @@ class RefreshMachine(RuleBasedStateMachine):
         self.erp.cancel_invoice(data.draw(st.sampled_from(sorted(self.erp.invoices))))
 
     @precondition(lambda self: self.erp.invoices)
-    @rule(data=st.data(), day=st.one_of(st.none(), DAYS), value=VALUES)
-    def change(self, data: st.DataObject, day: dt.date | None, value: str | None) -> None:
+    @rule(data=st.data(), day=DAYS, value=VALUES)
+    def change(self, data: st.DataObject, day: dt.date, value: str) -> None:
         invoice = data.draw(st.sampled_from(sorted(self.erp.invoices)))
+        self.erp.change_invoice(invoice, issued_on=day, value=Decimal(value))
+
+    @precondition(lambda self: any(i.customer == SPOILT_CUSTOMER for i in self.erp.invoices.values()))
+    @rule(data=st.data(), day=st.one_of(st.none(), DAYS), value=BAD_VALUES)
+    def spoil(self, data: st.DataObject, day: dt.date | None, value: str | None) -> None:
+        invoices = sorted(i.id for i in self.erp.invoices.values() if i.customer == SPOILT_CUSTOMER)
+        invoice = data.draw(st.sampled_from(invoices))
         self.erp.change_invoice(invoice, issued_on=day, value=None if value is None else Decimal(value))
 
     @rule(customer=CUSTOMERS, day=DAYS)
@@ -636,15 +853,31 @@ class RefreshMachine(RuleBasedStateMachine):
             self.erp.add_invoice(customer, "2026-11-01")
         self.erp.link_account(self.stranger, customer)
 
-    @rule(day=DAYS, full=st.booleans(), audience=st.sampled_from([None, None, "A"]))
-    def run(self, day: dt.date, full: bool, audience: str | None) -> None:
+    @rule(days=st.sampled_from([0, 0, 1]), audience=st.sampled_from([None, None, "A"]))
+    def usual_run(self, days: int, audience: str | None) -> None:
+        """An incremental run on the same day or the next."""
+        self._run(self.today + dt.timedelta(days=days), audience=audience)
+
+    @rule(day=DAYS, full=st.booleans(), audience=st.sampled_from([None, "A"]))
+    def any_run(self, day: dt.date, full: bool, audience: str | None) -> None:
+        self._run(day, full=full, audience=audience)
+
+    def _run(self, day: dt.date, *, full: bool = False, audience: str | None = None) -> None:
         run, outcome = refresh(self.connection, day, full=full, audience=audience)
         reported = items(self.connection, run)
         assert len(reported) == outcome.skipped + outcome.failed
         assert sum(row[2] == "failed" for row in reported) == outcome.failed
+        if audience is None and "note" not in outcome.details:
+            self.today = day
+            ahead = {int(row[1]) for row in reported if row[3] == "newer_data"}
+            stored = self.erp.stored(day)
+            expected = self.erp.expected(day).items()
+            assert {a: stored[a] for a, _ in expected if a not in ahead} == {
+                a: fields for a, fields in expected if a not in ahead
+            }
 
     def teardown(self) -> None:
-        last = dt.date(2026, 11, 12)
+        last = max(self.today, dt.date(2026, 11, 6))
         refresh(self.connection, last)
         invalid = {a for a, c in self.erp.accounts.items() if c in self.erp.invalid_customers(last)}
         stored = self.erp.stored(last)
@@ -669,7 +902,7 @@ def test_incremental_equals_full_whatever_happens(
         RefreshMachine,
         settings=settings(
             max_examples=40,
-            stateful_step_count=25,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

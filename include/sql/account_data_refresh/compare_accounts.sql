@@ -1,31 +1,10 @@
 -- What the selected accounts have to become: their fields as of the business date, for each account that is
 -- not as it should be already. Also the customers with purchases but no account (`no_account`), among which
--- invoices without a customer are looked for. Parameters: all_customers (read all invoices and quotes
--- instead of looking up those of the selected accounts), business_date, newer_than (all accounts have the
--- data of this later date).
+-- invoices without a customer are looked for. Parameters: all_customers (read all quotes instead of looking
+-- up those of the selected accounts that need it), business_date, newer_than (all accounts have the data of
+-- this later date).
 create temp table compared on commit drop as
-with purchase as (
-    select
-        customer_id,
-        max(issued_on) as last_purchase_date,
-        min(issued_on) as first_purchase_date,
-        (array_agg(value order by issued_on, invoice_id))[count(*)] as last_purchase_value,
-        (array_agg(value order by issued_on, invoice_id))[1] as first_purchase_value,
-        sum(value) as accumulated_value,
-        count(*) as purchase_count,
-        (array_agg(code order by issued_on, invoice_id))[count(*)] as last_invoice_code,
-        min(coalesce(value, -1)) < 0 or sum(value) >= 1000000000000 as invalid  -- NaN is above all numbers
-    from erp.invoice
-    where
-        cancelled_at is null
-        and issued_on <= %(business_date)s
-        and customer_id is not null
-        and %(newer_than)s::date is null
-        and (%(all_customers)s or customer_id = any(array(select customer_id from selection)))
-    group by customer_id
-),
-
-last_quote as (
+with last_quote as (
     select
         customer_id,
         max(quoted_on) as last_quote_date
@@ -34,26 +13,11 @@ last_quote as (
         quoted_on <= %(business_date)s
         and customer_id is not null
         and %(newer_than)s::date is null
-        and (%(all_customers)s or customer_id = any(array(select customer_id from selection)))
+        and (
+            %(all_customers)s
+            or customer_id = any(array(select customer_id from selection where quotes_anew))
+        )
     group by customer_id
-),
-
--- With its data as they stand. Joined first, in parallel: the rows of purchase come one by one, in order.
-present as (
-    select
-        s.account_id,
-        s.customer_id,
-        old.as_of_on,
-        old.last_purchase_date,
-        old.first_purchase_date,
-        old.last_purchase_value,
-        old.first_purchase_value,
-        coalesce(old.accumulated_value, 0) as accumulated_value,
-        old.last_quote_date,
-        coalesce(old.purchase_count, 0) as purchase_count,
-        old.last_invoice_code
-    from selection as s
-    left join crm.account_supplementary as old on s.account_id = old.account_id
 ),
 
 account as (
@@ -66,13 +30,17 @@ account as (
         p.last_purchase_value,
         p.first_purchase_value,
         coalesce(p.accumulated_value, 0) as accumulated_value,
-        q.last_quote_date,
+        case when %(all_customers)s or s.quotes_anew then q.last_quote_date else s.last_quote_date end
+            as last_quote_date,
         coalesce(p.purchase_count, 0) as purchase_count,
         p.last_invoice_code,
         case
             when s.account_id is null then 'no_account'
             when %(newer_than)s::date is not null or s.as_of_on > %(business_date)s then 'newer_data'
-            when p.invalid or s.customer_id = any(array(select customer_id from undated_customer))
+            when
+                p.invalid
+                or p.accumulated_value >= 1000000000000  -- NaN is above all numbers
+                or s.customer_id = any(array(select customer_id from undated_customer))
                 then 'invalid_invoice'
             when
                 (s.last_purchase_date is not distinct from p.last_purchase_date)
@@ -82,11 +50,14 @@ account as (
                 and s.accumulated_value = coalesce(p.accumulated_value, 0)
                 and s.purchase_count = coalesce(p.purchase_count, 0)
                 and (s.last_invoice_code is not distinct from p.last_invoice_code)
-                and (s.last_quote_date is not distinct from q.last_quote_date)
+                and (
+                    s.last_quote_date is not distinct from q.last_quote_date
+                    or not (%(all_customers)s or s.quotes_anew)
+                )
                 then case when s.customer_id is null then 'not_linked' else 'unchanged' end
             else 'changed'
         end as finding
-    from present as s
+    from selection as s
     full join purchase as p on s.customer_id = p.customer_id
     left join last_quote as q on s.customer_id = q.customer_id
 )

@@ -1,18 +1,21 @@
 -- Invoices that belong to no customer of the ERP: none is given, or it does not exist. `known` ones were
--- reported by an earlier run. Only a run over all accounts, with no newer one before it, looks for them.
--- Parameters: business_date, newer_than, audience_id.
+-- reported by an earlier run. Only a run over all accounts, with no newer one before it, looks for them: what
+-- it did not select, of what changed, has no account. Parameters: everything, business_date, newer_than,
+-- audience_id.
 create temp table orphan_invoice on commit drop as
-with customer_to_check as (
-    select customer_id from compared where finding = 'no_account'
+with customer_without_account as (
+    select customer_id from compared
+    where finding = 'no_account'
     union all
-    select customer_id from changed_customer
+    select c.customer_id from changed_customer as c
+    where
+        not %(everything)s
+        and not exists (select from selection as s where s.customer_id = c.customer_id)
 ),
 
 unknown_customer as (
-    select k.customer_id from customer_to_check as k
-    where
-        not exists (select from erp.customer as c where c.customer_id = k.customer_id)
-        and not exists (select from crm.account as a where a.erp_customer_id = k.customer_id)
+    select k.customer_id from customer_without_account as k
+    where not exists (select from erp.customer as c where c.customer_id = k.customer_id)
 ),
 
 orphan as (

@@ -1,19 +1,35 @@
--- The accounts that this run looks at: those of changed customers and those that are due, or all; of an
--- audience only its own. Parameters: everything, audience_id.
+-- The accounts that this run looks at, with their data as they stand: those of changed customers and those
+-- that are due or had a problem, or all; of an audience only its own. Parameters: everything, audience_id.
 create temp table selection on commit drop as
+with due as (
+    select account_id from crm.account_data_due
+    union
+    select record_id from crm.account_data_problem where record_kind = 'account'
+)
+
 select
     a.id as account_id,
-    a.erp_customer_id as customer_id
+    a.erp_customer_id as customer_id,
+    %(everything)s or d.account_id is not null or c.purchases_anew as purchases_anew,
+    %(everything)s or d.account_id is not null or c.quotes_anew as quotes_anew,
+    old.as_of_on,
+    old.last_purchase_date,
+    old.first_purchase_date,
+    old.last_purchase_value,
+    old.first_purchase_value,
+    coalesce(old.accumulated_value, 0) as accumulated_value,
+    old.last_quote_date,
+    coalesce(old.purchase_count, 0) as purchase_count,
+    old.last_invoice_code
 from crm.account as a
+left join crm.account_supplementary as old on a.id = old.account_id
+left join changed_customer as c on a.erp_customer_id = c.customer_id
+left join due as d on a.id = d.account_id
 where
     (
         %(everything)s
         or a.erp_customer_id = any(array(select customer_id from changed_customer))
-        or a.id = any(array(
-            select account_id from crm.account_data_due
-            union
-            select record_id from crm.account_data_problem where record_kind = 'account'
-        ))
+        or a.id = any(array(select account_id from due))
     )
     and (
         %(audience_id)s::bigint is null

@@ -1,27 +1,42 @@
--- Customers whose invoices or quotes changed in the ERP, or have come of age since the last refresh. A
--- row that does not say when it changed counts as changed. Parameters: everything, invoices_since,
--- quotes_since, refreshed_through_on, business_date.
+-- Customers whose invoices or quotes changed in the ERP, or have come of age since the last refresh, and
+-- which of the two must be read again. A row that does not say when it changed counts as changed. An invoice
+-- with a key greater than any that the last refresh saw is new: it is only added up. Parameters: everything,
+-- invoices_since, quotes_since, refreshed_through_on, business_date, counted_through_id.
 create temp table changed_customer on commit drop as
-select customer_id from erp.invoice
-where
-    not %(everything)s
-    and (updated_at > %(invoices_since)s or updated_at is null)
-    and customer_id is not null
-union
-select customer_id from erp.invoice
-where
-    not %(everything)s
-    and issued_on > %(refreshed_through_on)s and issued_on <= %(business_date)s
-    and customer_id is not null
-union
-select customer_id from erp.quote
-where
-    not %(everything)s
-    and (updated_at > %(quotes_since)s or updated_at is null)
-    and customer_id is not null
-union
-select customer_id from erp.quote
-where
-    not %(everything)s
-    and quoted_on > %(refreshed_through_on)s and quoted_on <= %(business_date)s
-    and customer_id is not null
+with change as (
+    select
+        customer_id,
+        coalesce(invoice_id <= %(counted_through_id)s, true) as purchases_anew,
+        false as quotes_anew
+    from erp.invoice
+    where updated_at > %(invoices_since)s or updated_at is null
+    union all
+    select
+        customer_id,
+        coalesce(invoice_id <= %(counted_through_id)s, true) as purchases_anew,
+        false as quotes_anew
+    from erp.invoice
+    where issued_on > %(refreshed_through_on)s and issued_on <= %(business_date)s
+    union all
+    select
+        customer_id,
+        false as purchases_anew,
+        true as quotes_anew
+    from erp.quote
+    where updated_at > %(quotes_since)s or updated_at is null
+    union all
+    select
+        customer_id,
+        false as purchases_anew,
+        true as quotes_anew
+    from erp.quote
+    where quoted_on > %(refreshed_through_on)s and quoted_on <= %(business_date)s
+)
+
+select
+    customer_id,
+    bool_or(purchases_anew) as purchases_anew,
+    bool_or(quotes_anew) as quotes_anew
+from change
+where not %(everything)s and customer_id is not null
+group by customer_id

@@ -2,8 +2,9 @@
 
 The refresh is incremental. It looks at the accounts whose invoices or quotes changed in the ERP since the
 last one, or have come of age (dated after the last business date, up to this one); at those newly linked to
-the ERP; and at those that had a problem. A full rebuild looks at all and gives the same result. Either is one
-transaction over one snapshot of the ERP. See docs/adr/0005-incremental-refresh.md.
+the ERP; and at those that had a problem. To an account with nothing but new invoices these are added; the
+others are computed from all their invoices. A full rebuild computes all and gives the same result. Either is
+one transaction over one snapshot of the ERP. See docs/adr/0005-incremental-refresh.md.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ class _State:
     refreshed_through_on: dt.date | None
     invoices_seen_through: dt.datetime | None
     quotes_seen_through: dt.datetime | None
+    counted_through_id: int | None
     newest_invoice_at: dt.datetime | None
     newest_quote_at: dt.datetime | None
+    greatest_invoice_id: int | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
         "quotes_since": _since(state.quotes_seen_through),
         "newest_invoice_at": state.newest_invoice_at,
         "newest_quote_at": state.newest_quote_at,
+        "counted_through_id": state.counted_through_id,
+        "greatest_invoice_id": state.greatest_invoice_id,
     }
 
     def execute(*names: str) -> int:
@@ -109,15 +114,18 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
     execute("select_all_accounts" if all_accounts else "select_accounts")
     values["all_customers"] = not newer_than and (all_accounts or _selected_share(connection) >= SCAN_SHARE)
     if values["all_customers"]:
-        execute("prefer_scan", "compare_accounts", "prefer_default")
+        execute("aggregate_all_purchases", "prefer_scan", "compare_accounts", "prefer_default")
+        execute("drop_purchase")
     else:
-        execute("compare_accounts")
+        execute("aggregate_purchases", "compare_accounts")
     execute("find_orphan_invoices", "record_items")
     changed = execute("write_changed")
     if not newer_than:
         execute("remember_problems")
         if audience_id is None:
             execute("settle_due", "advance_state")
+        else:
+            execute("make_due")
     named = _fetch(connection, "count_items", _Items, values)
     if all_accounts:
         execute("drop_selection")
