@@ -7,7 +7,12 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import account_data_refresh, billing_messages, erp_hook  # noqa: F401 - they register themselves
+from benchmarks import (  # noqa: F401 - they register themselves
+    account_data_refresh,
+    billing_messages,
+    erp_hook,
+    queue_dispatch,
+)
 from benchmarks.harness import BENCHMARKS, Result, Sizes
 
 VERDICTS = {True: "holds", False: "FAILS", None: ""}
@@ -22,8 +27,10 @@ def main() -> int:
     )
     parser.add_argument("--accounts", type=int, default=Sizes.accounts)
     parser.add_argument("--invoices", type=int, default=Sizes.invoices)
+    parser.add_argument("--messages", type=int, default=Sizes.messages)
+    parser.add_argument("--old-messages", type=int, default=Sizes.old_messages)
     arguments = parser.parse_args()
-    sizes = Sizes(arguments.accounts, arguments.invoices)
+    sizes = Sizes(arguments.accounts, arguments.invoices, arguments.messages, arguments.old_messages)
 
     results: list[Result] = []
     for name in arguments.name or BENCHMARKS:

@@ -17,10 +17,12 @@ from rotina.migrations import upgrade
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much data the benchmarks of the account routines work on."""
+    """How much data the benchmarks work on."""
 
     accounts: int = 1_000_000
     invoices: int = 10_000_000
+    messages: int = 50_000
+    old_messages: int = 5_000_000
 
 
 @dataclass(frozen=True)
