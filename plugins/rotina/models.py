@@ -88,7 +88,11 @@ class Account(Base):
     """A customer or prospect of the CRM (conta)."""
 
     __tablename__ = "account"
-    __table_args__ = (CheckConstraint("kind in ('person', 'company')", name="kind_known"),)
+    __table_args__ = (
+        CheckConstraint("kind in ('person', 'company')", name="kind_known"),
+        # With the id, so that the accounts of ten thousand customers are found without a look at their rows.
+        UniqueConstraint("erp_customer_id", postgresql_include=["id"]),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     kind: Mapped[str]
@@ -99,7 +103,7 @@ class Account(Base):
     birth_on: Mapped[dt.date | None]
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     #: Key of the customer in the ERP; empty for an account that the ERP does not know.
-    erp_customer_id: Mapped[int | None] = mapped_column(unique=True)
+    erp_customer_id: Mapped[int | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
@@ -184,6 +188,30 @@ class AccountDataState(Base):
     #: Key of no invoice was greater than this one: one that is greater has not been counted yet.
     greatest_invoice_id: Mapped[int | None]
     run_id: Mapped[int]
+
+
+class AccountDataRecentInvoice(Base):
+    """An invoice of the ERP's last hour as the refresh of all accounts saw it: as long as it stands so, the
+    next refresh, which looks at that hour again, leaves its account alone."""
+
+    __tablename__ = "account_data_recent_invoice"
+
+    invoice_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    customer_id: Mapped[int | None]
+    code: Mapped[str | None]
+    issued_on: Mapped[dt.date | None]
+    value: Mapped[Decimal | None]
+    cancelled_at: Mapped[dt.datetime | None]
+
+
+class AccountDataRecentQuote(Base):
+    """A quote of the ERP's last hour, likewise."""
+
+    __tablename__ = "account_data_recent_quote"
+
+    quote_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    customer_id: Mapped[int | None]
+    quoted_on: Mapped[dt.date | None]
 
 
 class Run(Base):

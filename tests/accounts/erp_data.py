@@ -37,10 +37,11 @@ class Invoice:
 
 @dataclass
 class Erp:
-    """The reference ERP, and a model of it in Python. Every change moves the ERP's clock on by a tick."""
+    """The reference ERP, and a model of it in Python. Every change moves the ERP's clock on by `pace`."""
 
     owner: psycopg.Connection
     clock: dt.datetime = FIRST_CHANGE
+    pace: dt.timedelta = TICK
     invoices: dict[int, Invoice] = field(default_factory=dict)
     quotes: list[tuple[int, dt.date]] = field(default_factory=list)
     customers: set[int] = field(default_factory=set)
@@ -50,7 +51,7 @@ class Erp:
         self.owner.execute("insert into crm.integration (code, name, active) values ('erp', 'ERP', true)")
 
     def tick(self) -> dt.datetime:
-        self.clock += TICK
+        self.clock += self.pace
         return self.clock
 
     def add_customer(self, customer: int) -> None:

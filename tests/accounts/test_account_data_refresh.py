@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from rotina.accounts.account_data_refresh import check_settings, refresh_accounts
 from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
-from tests.accounts.erp_data import NOTHING, Erp
+from tests.accounts.erp_data import NOTHING, TICK, Erp
 from tests.runs_by_hand import do_work
 
 DAY = dt.date(2026, 11, 20)
@@ -120,9 +120,53 @@ def test_an_incremental_run_looks_only_at_changes(erp: Erp, connection: psycopg.
     erp.tick()
     erp.add_invoice(7, "2026-11-19")
     _, outcome = refresh(connection)
-    # the account of the newest earlier change is looked at too: it lies within the delay of the ERP
-    assert counts(outcome) == (2, 1, 1, 0, 0)
+    assert counts(outcome) == (1, 1, 0, 0, 0)
     assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.parametrize("change", [{"value": Decimal("5.00")}, {"issued_on": dt.date(2026, 11, 2)}])
+def test_a_change_within_the_same_second_as_the_one_before_is_seen(
+    erp: Erp, connection: psycopg.Connection, change: dict[str, Any]
+) -> None:
+    erp.pace = dt.timedelta()  # an ERP whose clock counts seconds, or days
+    for customer in range(1, 6):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+    refresh(connection)
+    assert counts(refresh(connection)[1]) == (0, 0, 0, 0, 0)
+    erp.change_invoice(3, **change)
+    erp.cancel_invoice(4)
+    assert counts(refresh(connection)[1]) == (2, 2, 0, 0, 0)
+    assert erp.stored(DAY) == erp.expected(DAY)
+    assert counts(refresh(connection)[1]) == (0, 0, 0, 0, 0)
+
+
+@pytest.mark.usefixtures("by_lookup")
+def test_an_invoice_that_becomes_visible_within_the_delay_is_counted(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    erp.pace = dt.timedelta(minutes=1)
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    late = erp.clock
+    erp.add_invoice(1, "2026-11-03", key=3)
+    refresh(connection)
+    erp.clock = late
+    erp.add_invoice(1, "2026-11-02", key=2)
+    assert refresh(connection)[1].changed == 1
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_of_very_many_recent_changes_the_newest_are_remembered(
+    erp: Erp, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rotina.accounts.account_data_refresh.MOST_RECENT", 2)
+    erp.pace = dt.timedelta(minutes=1)
+    for customer in range(1, 6):
+        erp.add_client(customer)
+        erp.add_invoice(customer, "2026-11-01")
+    refresh(connection)
+    assert counts(refresh(connection)[1]) == (3, 0, 3, 0, 0)  # the others are looked at again
 
 
 @pytest.fixture
@@ -769,6 +813,8 @@ CUSTOMERS = st.integers(1, 4)
 SPOILT_CUSTOMER = 1
 VALUES = st.sampled_from(["0.00", "0.01", "10.00", "99.99"])
 BAD_VALUES = st.sampled_from(["-1.00", None])
+#: How far apart changes of the ERP are: beyond the delay that is allowed for, within it, not at all.
+PACES = st.sampled_from([TICK, dt.timedelta(minutes=20), dt.timedelta()])
 
 
 class RefreshMachine(RuleBasedStateMachine):
@@ -783,6 +829,7 @@ class RefreshMachine(RuleBasedStateMachine):
             "truncate erp.customer, erp.invoice, erp.quote, crm.account, crm.audience, "
             "crm.audience_account, crm.account_supplementary, crm.account_data_due, "
             "crm.account_data_problem, crm.account_data_state, "
+            "crm.account_data_recent_invoice, crm.account_data_recent_quote, "
             "crm.integration, crm.run, crm.run_step, crm.run_item restart identity"
         )
         self.erp = Erp(self.owner)
@@ -791,8 +838,9 @@ class RefreshMachine(RuleBasedStateMachine):
         self.erp.add_audience("A", accounts[:3])
         self.today = dt.date(2026, 11, 1)
 
-    @initialize(filled=st.sampled_from([True, True, False]))
-    def fill(self, filled: bool) -> None:
+    @initialize(filled=st.sampled_from([True, True, False]), pace=PACES)
+    def fill(self, filled: bool, pace: dt.timedelta) -> None:
+        self.erp.pace = pace
         if filled:
             for customer in range(1, 5):
                 self.erp.add_invoice(customer, dt.date(2026, 11, customer), f"{customer}.00")

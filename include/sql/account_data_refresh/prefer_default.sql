@@ -4,3 +4,4 @@ set local enable_indexonlyscan to default;
 set local enable_bitmapscan to default;
 set local parallel_setup_cost to default;
 set local parallel_tuple_cost to default;
+set local min_parallel_table_scan_size to default;

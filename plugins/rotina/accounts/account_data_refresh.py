@@ -26,6 +26,9 @@ T = TypeVar("T")
 #: An ERP's change may become visible this long after its `updated_at` (docs/connecting-an-erp.md).
 ERP_DELAY = dt.timedelta(hours=1)
 
+#: Of the invoices and of the quotes of that hour, so many are remembered at most as they were seen.
+MOST_RECENT = 50_000
+
 #: From this share of all accounts on, reading all invoices beats looking up those of the selected accounts.
 SCAN_SHARE = 0.05
 
@@ -100,6 +103,9 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
         "newest_quote_at": state.newest_quote_at,
         "counted_through_id": state.counted_through_id,
         "greatest_invoice_id": state.greatest_invoice_id,
+        "recent_invoices_since": _since(state.newest_invoice_at),
+        "recent_quotes_since": _since(state.newest_quote_at),
+        "most_recent": MOST_RECENT,
     }
 
     def execute(*names: str) -> int:
@@ -114,7 +120,8 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
     execute("select_all_accounts" if all_accounts else "select_accounts")
     values["all_customers"] = not newer_than and (all_accounts or _selected_share(connection) >= SCAN_SHARE)
     if values["all_customers"]:
-        execute("aggregate_all_purchases", "prefer_scan", "compare_accounts", "prefer_default")
+        execute("aggregate_all_purchases", "join_halves")
+        execute("prefer_scan", "prefer_halves", "compare_accounts", "prefer_default")
         execute("drop_purchase")
     else:
         execute("aggregate_purchases", "compare_accounts")
@@ -123,7 +130,7 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
     if not newer_than:
         execute("remember_problems")
         if audience_id is None:
-            execute("settle_due", "advance_state")
+            execute("settle_due", "advance_state", "forget_recent", "remember_recent")
         else:
             execute("make_due")
     named = _fetch(connection, "count_items", _Items, values)
