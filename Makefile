@@ -17,7 +17,7 @@ export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status day test browser check bench chaos docs lock
+.PHONY: help up down reset status day test browser check bench chaos plans docs lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -52,6 +52,9 @@ bench: $(DEVELOPMENT) ## Run the benchmarks; writes benchmarks/results.json
 
 chaos: $(DEVELOPMENT) ## Kill dispatchers and PostgreSQL, count what was sent: make chaos KILLS=50 SEED=1
 	@$(RUN) tests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED))
+
+plans: $(DEVELOPMENT) ## Read what a claim reads with 5 million sent and 50,000 waiting messages, and an old transaction
+	@ROTINA_SENT_MESSAGES=5000000 $(RUN) pytest tests/messaging/test_queue_plans.py -k a_claim_reads --timeout 1800
 
 docs: $(DEVELOPMENT) ## Write the generated docs
 	@$(RUN) rotina.docs

@@ -9,34 +9,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import ssl
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
-
-import aiohttp
-from yarl import URL
 
 from rotina.errors import SettingError
 from rotina.messaging.adapters import HttpEndpoint
+from rotina.messaging.adapters.http_connections import (
+    ConnectionLostError,
+    HttpConnections,
+    NoReplyError,
+    NotConnectedError,
+    ProxyRefusedError,
+    RawReply,
+)
 from rotina.messaging.adapters.replies import LONGEST_READ, one_line, retry_after, shown
 from rotina.messaging.outcome import Outcome, Result
-
-#: Seconds that an idle connection is kept. Servers close idle ones after 5 s (uvicorn) to 75 s (nginx)
-#: without a word; a request that meets the closing has no reply and becomes "maybe sent". So we close first.
-_KEEP_IDLE_SECONDS = 2.0
-
-#: Bytes of a reply that are read. A gateway answers with some hundreds.
-_LONGEST_BODY = 1_000_000
-_PART = 65_536
-
-#: Failures before the first byte of a request: TCP, name, TLS handshake, a proxy's tunnel, their timeouts.
-_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 
 #: Refusals that need no reading: no login, no credit, a wrong method, a proxy's login. 408 is a server that
 #: tired of waiting and does not say what it did.
@@ -126,6 +121,7 @@ class Reply:
     body: Any
     """The parsed JSON; None when the body is empty, cut, too long or not JSON."""
     headers: Mapping[str, str]
+    """By name in lower case."""
 
     @property
     def ok(self) -> bool:
@@ -135,75 +131,70 @@ class Reply:
     @property
     def retry_after(self) -> float | None:
         """Seconds to wait, from the header Retry-After; None when it is absent or unreadable."""
-        return retry_after(self.headers.get("Retry-After"), datetime.now(UTC))
+        return retry_after(self.headers.get("retry-after"), datetime.now(UTC))
 
 
 class HttpClient:
-    """The kept-alive connections to one gateway. To be made and used inside one event loop."""
+    """The requests to one gateway. To be made and used inside one event loop."""
 
     def __init__(self, endpoint: HttpEndpoint, connections: int, seconds: float) -> None:
-        """`connections` at the same time at most; a whole call takes `seconds` at most.
+        """`connections` are kept at most; a whole call takes `seconds` at most.
 
         Raises SettingError when the environment names a proxy of a kind that cannot be used.
         """
-        base = URL(endpoint.base_url)
-        self._base = str(base).rstrip("/")
+        base = urlsplit(endpoint.base_url)
+        self._path = base.path.rstrip("/")
         self._seconds = seconds
-        tls = _tls_context() if base.scheme == "https" else True
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEP_IDLE_SECONDS, ssl=tls),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # none is asked for, and a small reply could become a huge one
+        self._connections = HttpConnections(
+            endpoint.base_url,
             headers={
                 "Authorization": f"Bearer {endpoint.token}",
                 "Content-Type": "application/json",
                 "Accept": "application/json",
-                "Accept-Encoding": "identity",
+                "Accept-Encoding": "identity",  # a small reply could become a huge one
                 "User-Agent": "rotina",
             },
+            keep=connections,
             # Connecting must fail before the whole call does: only then is it known that nothing was sent.
-            timeout=aiohttp.ClientTimeout(total=seconds, connect=min(endpoint.connect_timeout, seconds / 2)),
+            connect_seconds=min(endpoint.connect_timeout, seconds / 2),
+            seconds=seconds,
+            tls=_tls_context() if base.scheme == "https" else None,
             proxy=_proxy(base),
         )
 
-    def url(self, path: str) -> URL:
-        """The address of a path, which is already percent-encoded."""
-        return URL(f"{self._base}{path}", encoded=True)
+    def target(self, path: str) -> bytes:
+        """What a request for a path asks for; the path is already percent-encoded."""
+        return f"{self._path}{path}".encode("ascii")
 
-    async def post(self, url: URL, content: Any, headers: Mapping[str, str] | None = None) -> Reply | Result:
+    async def post(
+        self, target: bytes, content: Any, headers: Mapping[str, str] | None = None
+    ) -> Reply | Result:
         """Send `content` as JSON, once; returns the reply, or what it proves that there was none."""
-        data = json.dumps(content).encode()
         try:
-            response = await self._session.post(url, data=data, headers=headers, allow_redirects=False)
-            return await _read(response)
-        except _NOT_CONNECTED as error:
-            return Result(Outcome.TRANSIENT, error=shown(_reason(error), prefix="not connected: "))
-        except TimeoutError:
+            return _read(
+                await self._connections.request(b"POST", target, json.dumps(content).encode(), headers)
+            )
+        except NotConnectedError as error:
+            return Result(Outcome.TRANSIENT, error=shown(_reason(error.__cause__), prefix="not connected: "))
+        except NoReplyError:
             return Result(Outcome.MAYBE_SENT, error=f"no reply within {self._seconds:g} s")
-        except (aiohttp.ClientError, OSError) as error:
-            return Result(Outcome.MAYBE_SENT, error=f"connection lost: {type(error).__name__}")
+        except ConnectionLostError as error:
+            return Result(Outcome.MAYBE_SENT, error=f"connection lost: {error}")
 
-    async def get(self, url: URL) -> Reply | None:
+    async def get(self, target: bytes) -> Reply | None:
         """Ask; None when there was no reply."""
         try:
-            return await _read(await self._session.get(url, allow_redirects=False))
-        except (aiohttp.ClientError, OSError):
+            return _read(await self._connections.request(b"GET", target))
+        except (NotConnectedError, NoReplyError, ConnectionLostError):
             return None
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        self._connections.close()
 
 
-async def _read(response: aiohttp.ClientResponse) -> Reply:
-    """The whole reply; of a body that is too long only its head, and the connection is closed."""
-    body = bytearray()
-    with closing(response):  # a connection whose reply was read to its end has been given back by then
-        async for part in response.content.iter_chunked(_PART):
-            body += part
-            if len(body) > _LONGEST_BODY:
-                return Reply(response.status, None, response.headers)
-    return Reply(response.status, _json_or_none(bytes(body)), response.headers)
+def _read(reply: RawReply) -> Reply:
+    return Reply(reply.status, _json_or_none(reply.body) if reply.whole else None, reply.headers)
 
 
 def refusal(reply: Reply, private: Collection[str]) -> Result:
@@ -297,20 +288,18 @@ def _json_or_none(body: bytes) -> Any:
         return None
 
 
-def _reason(error: Exception) -> str:
-    """Why a connection was not made. The library's own texts may hold a proxy's address with its password."""
+def _reason(error: BaseException | None) -> str:
+    """Why a connection was not made."""
     match error:
-        case aiohttp.ConnectionTimeoutError():
+        case TimeoutError() | NoReplyError():
             return "timeout"
-        case aiohttp.ClientHttpProxyError(status=status):
+        case ProxyRefusedError(status=status):
             return f"the proxy answered {status}"
-        case aiohttp.ClientConnectorDNSError():
+        case socket.gaierror():
             return "name not resolved"
-        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLError() as cause):
-            return f"TLS: {getattr(cause, 'verify_message', None) or cause.reason}"
-        case aiohttp.ClientConnectorError(os_error=ssl.SSLError() as cause):
-            return f"TLS: {cause.reason}"
-        case aiohttp.ClientConnectorError(os_error=OSError(errno=int(number))):
+        case ssl.SSLError():
+            return f"TLS: {getattr(error, 'verify_message', None) or error.reason}"
+        case OSError(errno=int(number)):
             return os.strerror(number)
         case _:
             return type(error).__name__
@@ -324,13 +313,13 @@ def _tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=bundle or None)
 
 
-def _proxy(url: URL) -> str | None:
-    """The proxy that the environment names for the gateway. Read once; aiohttp would at each request."""
+def _proxy(base: SplitResult) -> str | None:
+    """The proxy that the environment names for the gateway."""
     proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or (url.host and proxy_bypass(url.host)):
+    proxy = proxies.get(base.scheme) or proxies.get("all")
+    if not proxy or (base.hostname and proxy_bypass(base.hostname)):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if URL(proxy).scheme not in ("http", "https"):
-        raise SettingError(f"{url.scheme}_proxy", URL(proxy).scheme, "must be a proxy of http or https")
+    if (scheme := urlsplit(proxy).scheme) not in ("http", "https"):
+        raise SettingError(f"{base.scheme}_proxy", scheme, "must be a proxy of http or https")
     return proxy

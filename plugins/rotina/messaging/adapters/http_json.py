@@ -32,7 +32,7 @@ class HttpJsonAdapter:
         self._token = endpoint.token
         self.places = gateway.share
         self._http = HttpClient(endpoint, gateway.share, gateway.call_timeout_seconds)
-        self._send_url = self._http.url(self._settings.send_path)
+        self._send_target = self._http.target(self._settings.send_path)
 
     async def send(self, message: Outgoing) -> Result:
         """As `Adapter.send`."""
@@ -50,7 +50,7 @@ class HttpJsonAdapter:
             "reference": message.dedupe_key,
         }
         headers = {self._settings.idempotency_header: message.dedupe_key}
-        reply = await self._http.post(self._send_url, body, headers)
+        reply = await self._http.post(self._send_target, body, headers)
         if isinstance(reply, Result):
             return reply
         return _accepted(reply) or refusal(reply, private=(self._token, message.recipient, *variables))
@@ -61,7 +61,7 @@ class HttpJsonAdapter:
         if settings.status_path is None:
             return None
         path = settings.status_path.replace("{key}", quote(message.dedupe_key, safe=""))
-        reply = await self._http.get(self._http.url(path))
+        reply = await self._http.get(self._http.target(path))
         if reply is None:
             return None
         if reply.status == 404 and settings.absent_is_final:
@@ -76,7 +76,7 @@ class HttpJsonAdapter:
         """As `Adapter.available`: the field `available` of the answer."""
         if self._settings.available_path is None:
             return None
-        reply = await self._http.get(self._http.url(self._settings.available_path))
+        reply = await self._http.get(self._http.target(self._settings.available_path))
         if reply is None or not reply.ok:
             return None
         return clean_count(reply.body.get("available"))

@@ -41,9 +41,9 @@ class OpaSuiteAdapter:
         self._token = endpoint.token
         self.places = gateway.share
         self._http = HttpClient(endpoint, gateway.share, gateway.call_timeout_seconds)
-        self._send_url = self._http.url("/api/v1/template/send")
+        self._send_target = self._http.target("/api/v1/template/send")
         channel = quote(self._channel, safe="")
-        self._limits_url = self._http.url(
+        self._limits_target = self._http.target(
             f"/api/v1/canal-comunicacao/{channel}/template/limites-diarios-envio"
         )
 
@@ -58,7 +58,7 @@ class OpaSuiteAdapter:
             "canal": self._channel,
             "metadata": {"rotina_message": message.id, "rotina_attempt": message.number},
         }
-        reply = await self._http.post(self._send_url, body)
+        reply = await self._http.post(self._send_target, body)
         if isinstance(reply, Result):
             return reply
         if reply.ok and reply.body.get("status") == "success":
@@ -85,7 +85,7 @@ class OpaSuiteAdapter:
 
     async def available(self) -> int | None:
         """As `Adapter.available`; None also for a channel without a limit."""
-        limits = _data(await self._http.get(self._limits_url))
+        limits = _data(await self._http.get(self._limits_target))
         return clean_count(limits.get("availableAmount")) if limits else None
 
     async def close(self) -> None:
@@ -93,8 +93,8 @@ class OpaSuiteAdapter:
         await self._http.close()
 
     async def _sent_message(self, key: str) -> dict[str, Any] | None:
-        url = self._http.url(f"/api/v1/atendimento/mensagem/{quote(key, safe='')}")
-        return _data(await self._http.get(url))
+        target = self._http.target(f"/api/v1/atendimento/mensagem/{quote(key, safe='')}")
+        return _data(await self._http.get(target))
 
 
 def _message_id(body: dict[str, Any]) -> str | None:
