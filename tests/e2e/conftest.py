@@ -106,7 +106,7 @@ def new_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Calla
 def screenshot() -> Callable[[Page, str], None]:
     """Takes a picture for the documentation.
 
-    Write them anew with `ROTINA_SCREENSHOTS=1 make test ARGS="tests/e2e/test_account_data_refresh_ui.py"`.
+    Write them anew with `ROTINA_SCREENSHOTS=1 make test ARGS="tests/e2e -k 'ui or queue'"`.
     """
 
     def take(page: Page, name: str) -> None:

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import requests
+from playwright.sync_api import expect
 
 from rotina.local.stack import business_today
+from tests.e2e.airflow_ui import AirflowUi
 from tests.e2e.running_stack import RunningStack
+from tests.e2e.test_account_data_refresh_ui import NewPage, Screenshot
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
 
@@ -41,7 +44,9 @@ def by_status(stack: RunningStack) -> dict[str, int]:
     return {row["status"]: row["count"] for row in rows}
 
 
-def test_the_demonstration_day_wrote_and_sent_its_messages_once(stack: RunningStack) -> None:
+def test_the_demonstration_day_wrote_and_sent_its_messages_once(
+    stack: RunningStack, new_page: NewPage, screenshot: Screenshot
+) -> None:
     written = [row["id"] for row in stack.rows("select id from crm.message order by id")]
     assert by_status(stack)["sent"] > 0
     again = run(stack, "billing_messages", business_date=str(business_today()))
@@ -54,8 +59,18 @@ def test_the_demonstration_day_wrote_and_sent_its_messages_once(stack: RunningSt
     assert sorted(accepted(stack)) == [row["id"] for row in sent]  # each of them once
     assert stack.summary(dispatched)["recipients"] == ["op@example.com"]
 
+    page = new_page()
+    AirflowUi(page, stack).log_in("viewer")
+    page.goto(f"{stack.settings.airflow_url}/dags/queue_dispatch/runs/{dispatched['dag_run_id']}")
+    for task in ("begin", "dispatch", "report"):
+        expect(page.get_by_role("link", name=task).first).to_be_visible()
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible()
+    screenshot(page, "queue-run")
 
-def test_a_gateway_that_refuses_our_token_is_paused_and_said_so(stack: RunningStack) -> None:
+
+def test_a_gateway_that_refuses_our_token_is_paused_and_said_so(
+    stack: RunningStack, new_page: NewPage, screenshot: Screenshot
+) -> None:
     stack.execute(
         """
         insert into crm.message (
@@ -75,7 +90,12 @@ def test_a_gateway_that_refuses_our_token_is_paused_and_said_so(stack: RunningSt
     assert by_status(stack)["waiting"] == 3
     if failed["failed"]:  # else the schedule's own run met the fault first
         assert (failed["state"], failed["status"]) == ("failed", "failed")
-        assert "FALHOU" in stack.summary(failed)["subject"]
+        letter = stack.summary(failed)
+        assert "FALHOU" in letter["subject"]
+        page = new_page()
+        page.goto(f"{stack.settings.mailbox_url}/messages/{letter['id']}/html")
+        expect(page.get_by_text("401").first).to_be_visible()
+        screenshot(page, "queue-paused-email")
 
     stack.execute("update crm.gateway set paused_at = null, paused_by = null, pause_reason = null")
     sent = run(stack, "queue_dispatch", gateway="opa")

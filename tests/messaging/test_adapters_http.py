@@ -492,6 +492,8 @@ def test_every_reply_has_its_outcome(kind: Any, answer: bytes, outcome: Outcome)
         ({"status": "sent", "error": {"code": 401}}, Outcome.CONFIGURATION, None),
         ({"status": "not_found"}, Outcome.REJECTED, None),
         ({"status": "denied", "code": 403}, Outcome.CONFIGURATION, None),
+        ({"status": "processing"}, Outcome.MAYBE_SENT, None),
+        ({"status": "processing", "error": "wrong number"}, Outcome.REJECTED, None),
         ({"id": True}, Outcome.MAYBE_SENT, None),
         ({"id": "a\nb"}, Outcome.MAYBE_SENT, None),
         ({"message": "hello"}, Outcome.MAYBE_SENT, None),

@@ -110,7 +110,7 @@ def test_a_connection_is_used_again() -> None:
 def test_a_connection_that_is_no_longer_in_step_is_not_used_again(answer: bytes) -> None:
     replies, taken = replies_to(answering(answer, answer), number=2)
     assert taken == 2
-    assert all(reply == "ConnectionLostError" or reply.body == b"{}" for reply in replies)  # type: ignore[union-attr]
+    assert all(reply == "ConnectionLostError" or getattr(reply, "body", None) == b"{}" for reply in replies)
 
 
 def test_what_comes_unasked_is_no_reply_to_the_next_request() -> None:
@@ -136,7 +136,9 @@ def test_no_more_connections_are_kept_than_set() -> None:
     assert replies_to(answering(_OK, _OK), number=2, keep=0)[1] == 2
 
 
-@pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\n"])
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\n"]
+)
 def test_an_interim_reply_is_not_the_reply(interim: bytes) -> None:
     replies, taken = replies_to(answering(interim + _OK, interim + _OK), number=2)
     assert replies == [RawReply(200, {"content-length": "2"}, b"{}")] * 2
@@ -206,15 +208,17 @@ def test_a_header_that_is_two_is_refused_before_anything_is_sent() -> None:
 # -- proxies ---------------------------------------------------------------------------------------------
 
 
-def tunnelled(tmp_path: Path, answer: bytes, login: str = "") -> tuple[RawReply | BaseException, list[bytes]]:
-    """What becomes of a request over https through a proxy that answers CONNECT so; what the proxy was asked."""
+def tunnelled(
+    tmp_path: Path, answer: bytes, login: str = ""
+) -> tuple[RawReply | BaseException | None, list[bytes]]:
+    """What becomes of requests over https through a proxy that answers CONNECT so, and what it was asked."""
     certificate = tmp_path / "gateway.pem"
     write_certificate(certificate)
     server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_tls.load_cert_chain(certificate)
     asked: list[bytes] = []
 
-    async def run() -> RawReply | BaseException:
+    async def run() -> RawReply | BaseException | None:
         async with serving_tcp(answering(_OK, _OK), ssl=server_tls) as server:
 
             async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -239,7 +243,6 @@ def tunnelled(tmp_path: Path, answer: bytes, login: str = "") -> tuple[RawReply 
                     await pool.request(b"POST", b"/send", b"{}")
                     return await pool.request(b"POST", b"/send", b"{}")
                 except NotConnectedError as error:
-                    assert error.__cause__ is not None
                     return error.__cause__
                 finally:
                     pool.close()

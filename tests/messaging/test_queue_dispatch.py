@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from typing import Any
 
 import psycopg
@@ -12,7 +13,7 @@ import pytest
 from rotina.errors import SettingError
 from rotina.messaging.adapters import Outgoing
 from rotina.messaging.outcome import Outcome, Result
-from rotina.messaging.queue_dispatch import check_settings, count_messages, list_places
+from rotina.messaging.queue_dispatch import REFUSED_CALLS, check_settings, count_messages, list_places
 from rotina.runs import record
 from rotina.runs.record import Run, RunRequest
 from tests.messaging.queue_data import add_customer, add_gateway, add_message, add_receivable, messages
@@ -252,6 +253,44 @@ def test_a_slow_gateway_is_left_alone_until_its_time(
     tally = dispatch(connection, task_uri, simulated, budget_seconds=1)
     assert (tally.ended, simulated.ledger) == ("slow", [])
     assert list(statuses(owner).values()) == ["waiting"]
+
+
+def test_a_gateway_that_refuses_everybody_is_paused(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+) -> None:
+    for _ in range(3 * REFUSED_CALLS):
+        add_message(owner, gateway)
+    refusing = always(Outcome.REJECTED, error="HTTP 400: computer says no")
+    tally = dispatch(connection, task_uri, refusing)
+    assert tally.ended == "paused"
+    found = Counter(statuses(owner).values())
+    assert found.keys() == {"failed", "waiting"}
+    assert REFUSED_CALLS <= found["failed"] < 2 * REFUSED_CALLS
+    ((reason,),) = owner.execute("select pause_reason from crm.gateway").fetchall()
+    assert "in a row refused: HTTP 400: computer says no" in reason
+
+
+def test_one_accepted_message_among_refused_ones_keeps_a_gateway_going(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    gateway = add_gateway(owner, max_in_flight=4)
+    ids = [add_message(owner, gateway) for _ in range(3 * REFUSED_CALLS)]
+    good = set(ids[:: REFUSED_CALLS // 2])
+
+    def answer(message: Outgoing) -> Result:
+        return accept(message) if message.id in good else Result(Outcome.REJECTED, code=400)
+
+    assert dispatch(connection, task_uri, ScriptedGateway(answer)).ended == "empty"
+    assert Counter(statuses(owner).values()) == {"sent": len(good), "failed": len(ids) - len(good)}
+
+
+def test_the_key_of_an_earlier_attempt_says_nothing_of_the_next(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+) -> None:
+    message = add_message(owner, gateway)
+    owner.execute("update crm.message set gateway_message_id = 'old' where id = %s", [message])
+    dispatch(connection, task_uri, always(Outcome.MAYBE_SENT))
+    assert owner.execute("select status, gateway_message_id from crm.message").fetchone() == ("unknown", None)
 
 
 def test_one_message_tries_a_gateway_that_failed_before(

@@ -59,6 +59,7 @@ claimed as (
         status = 'sending',
         tries = m.tries + 1,
         lease_token = %(token)s::bigint,
+        gateway_message_id = null, -- of an earlier attempt
         lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
     where m.id = any(array(select id from picked))
     returning

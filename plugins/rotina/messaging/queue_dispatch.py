@@ -64,6 +64,9 @@ MOST_UNKNOWN = 1_000
 RECONCILE_SECONDS = 30.0
 #: Calls in a row without a clear answer after which a gateway rests.
 DOUBTFUL_CALLS = 5
+#: Refusals in a row, of as many messages, after which a gateway is paused: what refuses everybody is not the
+#: recipients' fault, whatever its words.
+REFUSED_CALLS = 50
 #: However long a gateway asks to be left alone, it is tried again after this.
 LONGEST_REST_SECONDS = 3_600.0
 #: How long to wait when messages wait that somebody else has in hand.
@@ -71,6 +74,9 @@ BUSY_SECONDS = 0.1
 #: New objects after which garbage is looked for. Python's own 700 are there after every dozen calls, and the
 #: objects of hundreds of calls under way are looked at again each time: an eighth of the dispatcher's work.
 COLLECT_AFTER = 20_000
+
+#: Outcomes of messages for which the gateway was not called: they say nothing about it.
+_NO_CALL = (Outcome.NOT_TRIED, Outcome.SETTLED, Outcome.SUPPRESSED, Outcome.RECEIVABLE_MISSING)
 
 _FRONT = (-32_768, -(2**62), 0)
 _EVER = 1e9  # seconds
@@ -227,6 +233,7 @@ class Dispatcher:
         self._front_cost = 0.0
         self._rescue_back = _EVER
         self._doubtful = 0
+        self._refused = 0
         self._state: asyncpg.Record
         self._slot_session = 0
 
@@ -276,6 +283,7 @@ class Dispatcher:
         asker = asyncio.create_task(self._keep_asking_quota())
         writer = asyncio.create_task(self._write_back())
         workers = [asyncio.create_task(self._call()) for _ in range(self._share)]
+        drained: asyncio.Task[None] | None = None
         try:
             await asyncio.wait([claimer, looker, asker, writer], return_when=asyncio.FIRST_COMPLETED)
             self.stop("failed")
@@ -288,7 +296,7 @@ class Dispatcher:
                 if task.done():
                     task.result()
         finally:
-            tasks = [claimer, looker, asker, writer, *workers]
+            tasks = [claimer, looker, asker, writer, *workers, *([drained] if drained else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -517,8 +525,14 @@ class Dispatcher:
                 self._doubtful += 1
             elif result.outcome is Outcome.ACCEPTED:
                 self._doubtful = 0
+            if result.outcome is Outcome.REJECTED:
+                self._refused += 1
+            elif result.outcome not in _NO_CALL:
+                self._refused = 0
         if wrong := found.get(Outcome.CONFIGURATION):
-            await self._pause(wrong)
+            await self._pause(wrong.error or "wrong settings")
+        elif self._refused >= REFUSED_CALLS and Outcome.REJECTED in found:
+            await self._pause(f"{self._refused} messages in a row refused: {found[Outcome.REJECTED].error}")
         if Outcome.TRANSIENT in found:
             self._from_front = True  # they stand in their old places again
             await self._slow([result for result in results if result.outcome is Outcome.TRANSIENT])
@@ -553,8 +567,7 @@ class Dispatcher:
         )
         await self._read_state()
 
-    async def _pause(self, result: Result) -> None:
-        reason = result.error or "wrong settings"
+    async def _pause(self, reason: str) -> None:
         self.tally.paused = reason
         self.stop("paused", reason)
         await self._outcomes.fetch(

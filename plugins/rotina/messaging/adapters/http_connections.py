@@ -101,7 +101,13 @@ class HttpConnections:
     async def request(
         self, method: bytes, target: bytes, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> RawReply:
-        """Send one request, once, and read the reply. `target` is the path with query, percent-encoded.
+        """Send one request, once, and read the reply.
+
+        Args:
+            method: GET or POST; a POST has a body.
+            target: the path with its query, percent-encoded.
+            body: of the request.
+            headers: of this request, besides those of every one.
 
         Raises:
             NotConnectedError: nothing was sent.
@@ -111,15 +117,9 @@ class HttpConnections:
         deadline = loop.time() + self._seconds
         connection = self._take_idle() or await self._connect()
         more = b"".join(_field(name, value) for name, value in headers.items()) if headers else b""
-        written = b"%b %b%b HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n%b" % (
-            method,
-            self._target,
-            target,
-            self._head,
-            more,
-            len(body),
-            body,
-        )
+        if body:
+            more += b"Content-Length: %d\r\n" % len(body)
+        written = b"%b %b%b HTTP/1.1\r\n%b%b\r\n%b" % (method, self._target, target, self._head, more, body)
         reply = await connection.exchange(written, deadline)
         if connection.usable and len(self._idle) < self._keep:
             self._idle.append(connection)
@@ -135,7 +135,8 @@ class HttpConnections:
     def _take_idle(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable and time.monotonic() - connection.replied_at < KEEP_IDLE_SECONDS:
+            alive = connection.usable and not connection.transport.is_closing()
+            if alive and time.monotonic() - connection.replied_at < KEEP_IDLE_SECONDS:
                 return connection
             connection.abort()
         return None
@@ -150,7 +151,7 @@ class HttpConnections:
             raise NotConnectedError from error
 
     async def _open(self, to: SplitResult) -> _Connection:
-        """A connection to a server or a proxy; a proxy's own certificate is checked against the same roots."""
+        """A connection to a server or a proxy, whose own certificate is checked against the same roots."""
         _, connection = await asyncio.get_running_loop().create_connection(
             _Connection,
             str(to.hostname),
@@ -161,17 +162,21 @@ class HttpConnections:
         return connection
 
     async def _tunnel(self, proxy: SplitResult) -> _Connection:
+        """A connection through a proxy to the server itself, which the proxy cannot read."""
+        server = f"{self._server.hostname}:{self._server.port or _PORTS['https']}"
+        fields = {"Host": server, **_credentials(proxy)}
+        head = b"".join(_field(name, value) for name, value in fields.items())
+        loop = asyncio.get_running_loop()
         outer = await self._open(proxy)
+        reply = await outer.exchange(
+            b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (server.encode(), head),
+            loop.time() + self._connect_seconds,
+            head_only=True,
+        )
+        if not 200 <= reply.status < 300:
+            outer.abort()
+            raise ProxyRefusedError(reply.status)
         try:
-            server = f"{self._server.hostname}:{self._server.port or 443}"
-            fields = b"".join(
-                _field(name, value) for name, value in {"Host": server, **_credentials(proxy)}.items()
-            )
-            request = b"CONNECT %b HTTP/1.1\r\n%b\r\n" % (server.encode(), fields)
-            loop = asyncio.get_running_loop()
-            reply = await outer.exchange(request, loop.time() + self._connect_seconds, head_only=True)
-            if not 200 <= reply.status < 300:
-                raise ProxyRefusedError(reply.status)
             inner = _Connection()
             transport = await loop.start_tls(
                 outer.transport,
@@ -210,7 +215,7 @@ class _Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[RawReply] | None = None
 
     async def exchange(self, request: bytes, deadline: float, *, head_only: bool = False) -> RawReply:
-        """Write a request and read its reply; `head_only` for a request whose reply has no body of its own."""
+        """Write a request and read its reply; `head_only` where the reply has no body of its own."""
         loop = asyncio.get_running_loop()
         self.usable = False
         self._head_only = head_only

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from rotina.messaging.adapters import Delivery, HttpEndpoint, Outgoing
 from rotina.messaging.adapters.http import NO_TEMPLATE, HttpClient, Reply, refusal, template_of
-from rotina.messaging.adapters.replies import clean_count, clean_id
+from rotina.messaging.adapters.replies import clean_count, clean_id, shown
 from rotina.messaging.adapters.settings import HttpJsonSettings
 from rotina.messaging.gateways import Gateway
 from rotina.messaging.outcome import Outcome, Result
@@ -53,7 +53,11 @@ class HttpJsonAdapter:
         reply = await self._http.post(self._send_target, body, headers)
         if isinstance(reply, Result):
             return reply
-        return _accepted(reply) or refusal(reply, private=(self._token, message.recipient, *variables))
+        return (
+            _accepted(reply)
+            or _unclear(reply)
+            or refusal(reply, private=(self._token, message.recipient, *variables))
+        )
 
     async def find(self, message: Outgoing) -> Result | None:
         """ACCEPTED when the gateway has the message; TRANSIENT when its 404 proves that it never will."""
@@ -84,6 +88,15 @@ class HttpJsonAdapter:
     async def close(self) -> None:
         """As `Adapter.close`."""
         await self._http.close()
+
+
+def _unclear(reply: Reply) -> Result | None:
+    """The result of a 2xx whose `status` is a word that says neither yes nor no; None for any other reply."""
+    if not reply.ok or not isinstance(status := reply.body.get("status"), str):
+        return None
+    if reply.body.get("error") or "code" in reply.body or status.casefold() in _REFUSED:
+        return None
+    return Result(Outcome.MAYBE_SENT, code=reply.status, error=shown(status, prefix="unknown status: "))
 
 
 def _accepted(reply: Reply) -> Result | None:
