@@ -262,21 +262,24 @@ def record_audit(
     connection: psycopg.Connection,
     login: str,
     action: str,
-    target: dict[str, Any],
-    details: dict[str, Any],
+    target: Mapping[str, Any],
+    details: Mapping[str, Any],
     records: int = 1,
-) -> None:
-    """Write down, in the transaction of the change itself, who changed a setting."""
-    connection.execute(
-        statement("gateways/add_audit_entry"),
-        {
-            "login": login,
-            "action": action,
-            "target": Jsonb(target),
-            "details": Jsonb(details),
-            "records": records,
-        },
-    )
+) -> int:
+    """Write down, in the transaction of the change itself, who did what; returns the key of the entry.
+
+    `details` that are None are left out.
+    """
+    values = {
+        "login": login,
+        "action": action,
+        "target": Jsonb(dict(target)),
+        "details": Jsonb({name: value for name, value in details.items() if value is not None}),
+        "records": records,
+    }
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        (key,) = cursor.execute(statement("gateways/add_audit_entry"), values).fetchall()
+    return int(key)
 
 
 _FIELDS = [one.name for one in fields(GatewaySettings)]

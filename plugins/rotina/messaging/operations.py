@@ -16,10 +16,9 @@ from typing import Any, Literal, get_args
 
 import psycopg
 from psycopg.rows import dict_row, scalar_row
-from psycopg.types.json import Jsonb
 
 from rotina.errors import SettingError
-from rotina.messaging.gateways import check_range, check_text, load_gateway
+from rotina.messaging.gateways import check_range, check_text, load_gateway, record_audit
 from rotina.sql import statement
 
 Status = Literal["waiting", "sending", "sent", "failed", "unknown", "held", "cancelled", "expired"]
@@ -274,7 +273,7 @@ class _Action:
             audit_id = None
             if not dry_run:
                 details = {**self.details, "selected": selected, "left_out": left_out}
-                audit_id = _audit(connection, login, self.name, _target(selection), details, changed)
+                audit_id = record_audit(connection, login, self.name, _target(selection), details, changed)
         return Done(self.name, selected, changed, left_out, audit_id)
 
     def _change(self, cursor: psycopg.Cursor[dict[str, Any]]) -> int:
@@ -339,7 +338,7 @@ def _change_gateway(
     with connection.transaction():
         name = f"message_queue/{action}_gateway"
         changed = connection.execute(statement(name), {**values, "gateway_id": gateway_id}).rowcount
-        audit_id = _audit(connection, login, action, {"gateway": gateway_code}, details, changed)
+        audit_id = record_audit(connection, login, action, {"gateway": gateway_code}, details, changed)
     return Done(action, 1, changed, {} if changed else {"status": 1}, audit_id)
 
 
@@ -403,23 +402,3 @@ def _target(selection: Selection) -> dict[str, Any]:
             for name, value in asked.items()
         }
     }
-
-
-def _audit(
-    connection: psycopg.Connection,
-    login: str,
-    action: str,
-    target: dict[str, Any],
-    details: Mapping[str, Any],
-    records: int,
-) -> int:
-    values = {
-        "login": login,
-        "action": action,
-        "target": Jsonb(target),
-        "details": Jsonb({name: value for name, value in details.items() if value is not None}),
-        "records": records,
-    }
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        (audit_id,) = cursor.execute(statement("message_queue/add_audit_entry"), values).fetchall()
-    return int(audit_id)

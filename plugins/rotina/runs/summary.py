@@ -48,7 +48,7 @@ REASON_TITLES = {
     "deferred": "falha passageira com este destinatário, tentativas esgotadas",
     "dunning_exception": "cliente com exceção na régua de cobrança",
     "expired": "o prazo de envio acabou antes do envio",
-    "gateway_paused": "gateway pausado por erro de configuração",
+    "gateway_paused": "gateway pausado até que alguém o corrija e retome",
     "gateway_unusable": "gateway inexistente, inativo ou com configuração inválida",
     "in_attendance": "destinatário em atendimento; a mensagem espera",
     "inactive_gateway": "o gateway foi desativado",
@@ -134,7 +134,9 @@ def compose_summary(
         "reason_titles": REASON_TITLES,
         "record_titles": RECORD_TITLES,
         "outcome_titles": OUTCOME_TITLES,
-        "details": {DETAIL_TITLES.get(key, key): value for key, value in run.details.items()},
+        "details": {  # the alert stands above all
+            DETAIL_TITLES.get(key, key): value for key, value in run.details.items() if key != "alert"
+        },
     }
     message = EmailMessage()
     mark = "" if run.status == "succeeded" else f" — {STATUS_TITLES[run.status].upper()}"

@@ -1,5 +1,0 @@
--- Write down what a person did to the queue; returns the key of the entry. Parameters: login, action, target,
--- details, records.
-insert into crm.audit_entry (login, action, target, details, records)
-values (%(login)s, %(action)s, %(target)s, %(details)s, %(records)s)
-returning id
