@@ -359,9 +359,23 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert asyncio.run(run()).outcome is Outcome.ACCEPTED
     assert received[0].startswith(b"POST http://gateway.invalid/api/v1/template/send ")
-    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
-    with pytest.raises(SettingError, match="http_proxy"):
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks5://127.0.0.1:1", "http://ana:se/cret@127.0.0.1:1", "http://", "http://x:0", "http://[::1"],
+)
+def test_a_proxy_that_is_none_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(SettingError, match="http_proxy") as refused:
         send("opa_suite", "http://gateway.invalid", template_message())
+    assert "cret" not in str(refused.value)
+
+
+def test_a_host_that_no_name_can_be_is_not_connected() -> None:
+    result = send("opa_suite", f"http://{'a' * 64}.invalid", template_message())
+    assert result.outcome is Outcome.TRANSIENT
 
 
 # -- replies ---------------------------------------------------------------------------------------------

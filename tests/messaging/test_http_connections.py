@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -96,21 +99,42 @@ def test_a_connection_is_used_again() -> None:
     assert taken == 1
 
 
+_LENGTH = {"content-length": "2"}
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "reply"),
     [
-        _OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
-        _OK.replace(b"HTTP/1.1", b"HTTP/1.0"),
-        _OK + b"more",
-        _OK + _OK,
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + _OK,
+        (
+            _OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+            RawReply(200, {**_LENGTH, "connection": "close"}, b"{}"),
+        ),
+        (_OK.replace(b"HTTP/1.1", b"HTTP/1.0"), RawReply(200, _LENGTH, b"{}")),
+        (_OK + b"more", RawReply(200, _LENGTH, b"{}")),
+        (
+            _OK + b"HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n",
+            RawReply(200, _LENGTH, b"{}"),
+        ),
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + _OK,
+            "ConnectionLostError",
+        ),
     ],
     ids=["close", "1.0", "more", "twice", "upgrade"],
 )
-def test_a_connection_that_is_no_longer_in_step_is_not_used_again(answer: bytes) -> None:
-    replies, taken = replies_to(answering(answer, answer), number=2)
-    assert taken == 2
-    assert all(reply == "ConnectionLostError" or getattr(reply, "body", None) == b"{}" for reply in replies)
+def test_a_connection_that_is_no_longer_in_step_is_not_used_again(
+    answer: bytes, reply: RawReply | str
+) -> None:
+    assert replies_to(answering(answer, answer), number=2) == ([reply, reply], 2)
+
+
+def test_a_trailer_is_no_header() -> None:
+    answer = (
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\n{}\r\n0\r\nRetry-After: 99999\r\n\r\n"
+    )
+    ((reply,), _) = replies_to(answering(answer))
+    assert reply == RawReply(429, {"retry-after": "5", "transfer-encoding": "chunked"}, b"{}")
 
 
 def test_what_comes_unasked_is_no_reply_to_the_next_request() -> None:
@@ -125,6 +149,58 @@ def test_what_comes_unasked_is_no_reply_to_the_next_request() -> None:
     replies, taken = replies_to(handle, number=2)
     assert [reply.body for reply in replies if isinstance(reply, RawReply)] == [b"{}"] * 2
     assert taken == 2
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "unasked", [b"HTTP/1.1 503 Draining\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", _OK, b""]
+)
+def test_what_the_loop_has_not_read_yet_is_no_reply_to_the_next_request(
+    tmp_path: Path, unasked: bytes, tls: bool
+) -> None:
+    """It lies in the socket when a busy loop takes the connection out again; empty: the end of it."""
+    certificate = tmp_path / "gateway.pem"
+    write_certificate(certificate)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    def serve(server: socket.socket) -> None:
+        server.settimeout(5)
+        for number in range(2):
+            accepted, _ = server.accept()
+            stream = context.wrap_socket(accepted, server_side=True) if tls else accepted
+            streams.append(stream)
+            stream.recv(65_536)
+            stream.sendall(_OK)
+            if number == 0:
+                answered.wait(5)
+                if unasked:
+                    stream.sendall(unasked)
+                else:
+                    stream.close()
+                arrived.set()
+
+    async def run(port: int) -> list[int]:
+        roots = ssl.create_default_context(cafile=str(certificate)) if tls else None
+        pool = connections(f"http{'s' if tls else ''}://127.0.0.1:{port}", tls=roots)
+        first = await pool.request(b"POST", b"/send", b"{}")
+        time.sleep(2 * http_connections.LOOK_AFTER_SECONDS)
+        answered.set()
+        arrived.wait(5)
+        second = await pool.request(b"POST", b"/send", b"{}")
+        pool.close()
+        return [first.status, second.status]
+
+    streams: list[socket.socket] = []
+    answered = threading.Event()
+    arrived = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        assert asyncio.run(run(server.getsockname()[1])) == [200, 200]
+        thread.join()
+    for stream in streams:
+        stream.close()
 
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +274,53 @@ def test_a_head_without_end_is_not_read_to_it() -> None:
             await writer.drain()
 
     assert replies_to(handle)[0] == ["ConnectionLostError"]
+
+
+def test_a_reply_that_comes_before_the_request_was_written_ends_its_connection() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too much\r\nContent-Length: 0\r\n\r\n")
+        await asyncio.Event().wait()
+
+    async def run() -> tuple[int, int]:
+        async with serving_tcp(handle) as port:
+            pool = connections(f"http://127.0.0.1:{port}")
+            reply = await pool.request(b"POST", b"/send", b" " * 30_000_000)
+            return reply.status, len(pool._idle)
+
+    assert asyncio.run(run()) == (413, 0)
+
+
+def test_a_call_under_way_leaves_nothing_in_a_pool_that_was_closed() -> None:
+    async def run() -> int:
+        async with serving_tcp(answering(_OK)) as port:
+            pool = connections(f"http://127.0.0.1:{port}")
+            call = asyncio.create_task(pool.request(b"POST", b"/send", b"{}"))
+            await asyncio.sleep(0)
+            pool.close()
+            assert (await call).status == 200
+            return len(pool._idle)
+
+    assert asyncio.run(run()) == 0
+
+
+def test_a_refused_header_takes_no_connection() -> None:
+    async def run() -> int:
+        taken = 0
+
+        async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal taken
+            taken += 1
+            await reader.read()
+
+        async with serving_tcp(counted) as port:
+            pool = connections(f"http://127.0.0.1:{port}")
+            with pytest.raises(ValueError, match="Key"):
+                await pool.request(b"POST", b"/send", b"{}", {"Key": "a\nb"})
+            await asyncio.sleep(0.02)
+        return taken
+
+    assert asyncio.run(run()) == 0
 
 
 def test_a_header_that_is_two_is_refused_before_anything_is_sent() -> None:

@@ -143,6 +143,7 @@ class HttpClient:
         Raises SettingError when the environment names a proxy of a kind that cannot be used.
         """
         base = urlsplit(endpoint.base_url)
+        proxy = _proxy(base)
         self._path = base.path.rstrip("/")
         self._seconds = seconds
         self._connections = HttpConnections(
@@ -158,8 +159,8 @@ class HttpClient:
             # Connecting must fail before the whole call does: only then is it known that nothing was sent.
             connect_seconds=min(endpoint.connect_timeout, seconds / 2),
             seconds=seconds,
-            tls=_tls_context() if base.scheme == "https" else None,
-            proxy=_proxy(base),
+            tls=_tls_context() if "https" in (base.scheme, urlsplit(proxy or "").scheme) else None,
+            proxy=proxy,
         )
 
     def target(self, path: str) -> bytes:
@@ -299,8 +300,14 @@ def _reason(error: BaseException | None) -> str:
             return "name not resolved"
         case ssl.SSLError():
             return f"TLS: {getattr(error, 'verify_message', None) or error.reason}"
+        case ConnectionLostError():
+            return f"the proxy: {error}"
         case OSError(errno=int(number)):
             return os.strerror(number)
+        case OSError() if numbers := re.findall(r"\[Errno (\d+)\]", str(error)):  # of several addresses
+            return ", ".join(dict.fromkeys(os.strerror(int(number)) for number in numbers))
+        case ConnectionResetError():
+            return "closed as soon as it stood"
         case _:
             return type(error).__name__
 
@@ -320,6 +327,15 @@ def _proxy(base: SplitResult) -> str | None:
     if not proxy or (base.hostname and proxy_bypass(base.hostname)):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if (scheme := urlsplit(proxy).scheme) not in ("http", "https"):
-        raise SettingError(f"{base.scheme}_proxy", scheme, "must be a proxy of http or https")
+    field = f"{base.scheme}_proxy"
+    try:
+        parts = urlsplit(proxy)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:  # not shown, since it may hold a password
+        problem = "is no address of a proxy; in a password / # [ ] @ must be written as %2F %23 %5B %5D %40"
+        raise SettingError(field, None, problem)
+    if parts.scheme not in ("http", "https"):
+        raise SettingError(field, parts.scheme, "must be a proxy of http or https")
     return proxy

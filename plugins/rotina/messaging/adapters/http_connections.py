@@ -8,6 +8,7 @@ protocol itself is read by httptools, the parser of Node.js.
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 import time
 from base64 import b64encode
@@ -21,6 +22,9 @@ import httptools
 #: Seconds that an idle connection is used again. Servers close idle ones after 5 s (uvicorn) to 75 s (nginx)
 #: without a word; a request that meets the closing has no reply.
 KEEP_IDLE_SECONDS = 2.0
+
+#: Seconds of idleness after which the socket itself is asked whether something lies in it.
+LOOK_AFTER_SECONDS = 0.001
 
 #: Bytes of a reply that are read, head and body.
 LONGEST_REPLY = 1_000_000
@@ -64,7 +68,7 @@ class HttpConnections:
 
     Args:
         base_url: scheme, host and port count; the path is of no use here.
-        tls: for https; the certificate is checked against it.
+        tls: for https, of the server or of the proxy; their certificates are checked against it.
         proxy: base URL of a proxy (http or https, with credentials or without); None: the server itself.
         headers: of every request.
         keep: connections that are kept for later at most.
@@ -90,6 +94,7 @@ class HttpConnections:
         self._connect_seconds = connect_seconds
         self._seconds = seconds
         self._idle: list[_Connection] = []
+        self._closed = False
         host = self._server.netloc.rpartition("@")[2]
         fields = {"Host": host, **headers}
         self._target = b""
@@ -115,13 +120,13 @@ class HttpConnections:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds
-        connection = self._take_idle() or await self._connect()
         more = b"".join(_field(name, value) for name, value in headers.items()) if headers else b""
         if body:
             more += b"Content-Length: %d\r\n" % len(body)
         written = b"%b %b%b HTTP/1.1\r\n%b%b\r\n%b" % (method, self._target, target, self._head, more, body)
+        connection = self._take_idle() or await self._connect()
         reply = await connection.exchange(written, deadline)
-        if connection.usable and len(self._idle) < self._keep:
+        if connection.usable and not self._closed and len(self._idle) < self._keep:
             self._idle.append(connection)
         else:
             connection.abort()
@@ -129,14 +134,15 @@ class HttpConnections:
 
     def close(self) -> None:
         """Close the idle connections."""
+        self._closed = True
         while self._idle:
             self._idle.pop().abort()
 
     def _take_idle(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            alive = connection.usable and not connection.transport.is_closing()
-            if alive and time.monotonic() - connection.replied_at < KEEP_IDLE_SECONDS:
+            idle = time.monotonic() - connection.replied_at
+            if connection.usable and idle < KEEP_IDLE_SECONDS and connection.quiet(idle):
                 return connection
             connection.abort()
         return None
@@ -145,10 +151,15 @@ class HttpConnections:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 if self._proxy and self._server.scheme == "https":
-                    return await self._tunnel(self._proxy)
-                return await self._open(self._proxy or self._server)
-        except (OSError, ProxyRefusedError, ConnectionLostError, NoReplyError) as error:
+                    connection = await self._tunnel(self._proxy)
+                else:
+                    connection = await self._open(self._proxy or self._server)
+        except (OSError, ValueError, ProxyRefusedError, ConnectionLostError, NoReplyError) as error:
             raise NotConnectedError from error
+        if connection.transport.is_closing():  # what is written now would be thrown away
+            connection.abort()
+            raise NotConnectedError from ConnectionResetError("closed as soon as it stood")
+        return connection
 
     async def _open(self, to: SplitResult) -> _Connection:
         """A connection to a server or a proxy, whose own certificate is checked against the same roots."""
@@ -163,7 +174,8 @@ class HttpConnections:
 
     async def _tunnel(self, proxy: SplitResult) -> _Connection:
         """A connection through a proxy to the server itself, which the proxy cannot read."""
-        server = f"{self._server.hostname}:{self._server.port or _PORTS['https']}"
+        host = f"[{self._server.hostname}]" if ":" in str(self._server.hostname) else self._server.hostname
+        server = f"{host}:{self._server.port or _PORTS['https']}"
         fields = {"Host": server, **_credentials(proxy)}
         head = b"".join(_field(name, value) for name, value in fields.items())
         loop = asyncio.get_running_loop()
@@ -237,6 +249,16 @@ class _Connection(asyncio.Protocol):
             timer.cancel()
             self._waiting = None
 
+    def quiet(self, idle: float) -> bool:
+        """Whether nothing came unasked, nor an end, that the event loop has not read yet."""
+        if self.transport.is_closing():
+            return False
+        if idle < LOOK_AFTER_SECONDS:
+            return True
+        look = select.poll()
+        look.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not look.poll(0)
+
     def abort(self) -> None:
         """Close at once, without a word."""
         self.usable = False
@@ -277,7 +299,7 @@ class _Connection(asyncio.Protocol):
             if self._done:
                 self.usable = False  # what came behind the reply
             else:
-                self._fail(ConnectionLostError(type(error).__name__))
+                self._fail(ConnectionLostError(f"what came is no HTTP/1.1: {error}"))
         if self._size > LONGEST_REPLY and not self._done:
             if self._headed:
                 self._succeed()
@@ -290,7 +312,9 @@ class _Connection(asyncio.Protocol):
         if self._waiting is None or self._done:
             return
         unframed = not {"content-length", "transfer-encoding"} & self._headers.keys()
-        if error is None and self._headed and unframed:  # such a reply ends with its connection
+        # Such a reply ends with its connection. Over TLS it may have been cut, since asyncio does not tell a
+        # missing close_notify: JSON that was cut cannot be read.
+        if error is None and self._headed and unframed:
             self._succeed()
         else:
             self._fail(ConnectionLostError(type(error).__name__ if error else "closed by the server"))
@@ -298,9 +322,13 @@ class _Connection(asyncio.Protocol):
     # -- what the parser tells --------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._headed:  # a trailer, or of what came behind the reply
+            return
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self._headed:
+            return
         if self._parser.get_status_code() < 200:  # 100 Continue, 103 Early Hints: the reply is yet to come
             self._headers.clear()
             return
@@ -313,7 +341,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._headed and not self._done:
-            self.usable = self._parser.should_keep_alive()
+            self.usable = self._parser.should_keep_alive() and not self.transport.get_write_buffer_size()
             self._succeed()
 
     def on_message_begin(self) -> None:
