@@ -266,15 +266,12 @@ def record_audit(
     details: Mapping[str, Any],
     records: int = 1,
 ) -> int:
-    """Write down, in the transaction of the change itself, who did what; returns the key of the entry.
-
-    `details` that are None are left out.
-    """
+    """Write down, in the transaction of the change itself, who did what; returns the key of the entry."""
     values = {
         "login": login,
         "action": action,
         "target": Jsonb(dict(target)),
-        "details": Jsonb({name: value for name, value in details.items() if value is not None}),
+        "details": Jsonb(dict(details)),
         "records": records,
     }
     with connection.cursor(row_factory=scalar_row) as cursor:
