@@ -198,13 +198,29 @@ def send_by(script: Script, message: Outgoing | None = None, **changes: Any) -> 
         ({"content": "nonsense"}, Outcome.MAYBE_SENT, None),
         ({"content": "354 again?"}, Outcome.MAYBE_SENT, None),
         # recipient, permanent
-        ({"RCPT": "550 5.1.1 no such mailbox"}, Outcome.REJECTED, 550),
-        ({"RCPT": "551 5.1.6 moved"}, Outcome.REJECTED, 551),
-        ({"RCPT": "553 5.1.3 no address"}, Outcome.REJECTED, 553),
+        ({"RCPT": "550 no such user here"}, Outcome.REJECTED, 550),
+        ({"RCPT": "550 5.1.0 unknown"}, Outcome.REJECTED, 550),
+        ({"RCPT": "550 5.1.2 domain not found"}, Outcome.REJECTED, 550),
+        ({"RCPT": "553 5.1.8 bad sender"}, Outcome.REJECTED, 553),
+        ({"RCPT": "550 5.1.11 made up"}, Outcome.REJECTED, 550),
+        ({"RCPT": "550 5.2.1 disabled"}, Outcome.REJECTED, 550),
         ({"RCPT": "552 5.2.2 mailbox full"}, Outcome.REJECTED, 552),
-        ({"RCPT": "554 5.7.1 not here"}, Outcome.REJECTED, 554),
+        ({"RCPT": "554 5.7.1 not here, not even as 5.1.1"}, Outcome.REJECTED, 554),
         ({"DATA": "554 5.5.1 no valid recipients"}, Outcome.REJECTED, 554),
         ({"content": "552 5.3.4 too big"}, Outcome.REJECTED, 552),
+        ({"content": "550 5.1.1 said of whom?"}, Outcome.REJECTED, 550),
+        # no such address
+        ({"RCPT": "550 5.1.1 no such mailbox"}, Outcome.NO_SUCH_ADDRESS, 550),
+        (
+            {"RCPT": "550-5.1.1 The email account that you tried to reach\r\n550 5.1.1 does not exist."},
+            Outcome.NO_SUCH_ADDRESS,
+            550,
+        ),
+        ({"RCPT": "553 5.1.3 no address"}, Outcome.NO_SUCH_ADDRESS, 553),
+        ({"RCPT": "551 5.1.6 moved"}, Outcome.NO_SUCH_ADDRESS, 551),
+        ({"RCPT": "550 5.1.10 RESOLVER.ADR.RecipientNotFound"}, Outcome.NO_SUCH_ADDRESS, 550),
+        ({"RCPT": "556 5.1.10 takes no mail"}, Outcome.NO_SUCH_ADDRESS, 556),
+        ({"RCPT": "450 5.1.1 a code that contradicts itself"}, Outcome.DEFERRED, 450),
         # configuration
         ({"MAIL": "550 5.7.1 sender refused"}, Outcome.CONFIGURATION, 550),
         ({"MAIL": "530 5.7.0 login first"}, Outcome.CONFIGURATION, 530),
@@ -319,7 +335,11 @@ def test_a_connection_is_used_again_and_replaced_after_its_share() -> None:
 
 def test_one_bad_recipient_stops_nobody() -> None:
     script = Script({"RCPT": ["250 ok", "550 5.1.1 unknown", "250 ok"]})
-    assert send_several(script, [email()] * 3) == [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.ACCEPTED]
+    assert send_several(script, [email()] * 3) == [
+        Outcome.ACCEPTED,
+        Outcome.NO_SUCH_ADDRESS,
+        Outcome.ACCEPTED,
+    ]
     assert script.connections == 1
     assert script.count("RSET") == 1
 
@@ -331,8 +351,8 @@ def test_one_bad_recipient_stops_nobody() -> None:
         ({"MAIL": ["250 ok", CUT, "250 ok"]}, [Outcome.ACCEPTED] * 2),
         ({"MAIL": ["250 ok", "421 4.4.2 idle", "250 ok"]}, [Outcome.ACCEPTED] * 2),
         ({"DATA": ["354 go on", CUT, "354 go on"]}, [Outcome.ACCEPTED] * 2),
-        ({"RCPT": ["550 5.1.1 no", "250 ok"], "RSET": "502 what?"}, [Outcome.REJECTED, Outcome.ACCEPTED]),
-        ({"RCPT": ["550 5.1.1 no", "250 ok"], "RSET": CUT}, [Outcome.REJECTED, Outcome.ACCEPTED]),
+        ({"RCPT": ["550 5.7.1 no", "250 ok"], "RSET": "502 what?"}, [Outcome.REJECTED, Outcome.ACCEPTED]),
+        ({"RCPT": ["550 5.7.1 no", "250 ok"], "RSET": CUT}, [Outcome.REJECTED, Outcome.ACCEPTED]),
         # but a message that was handed over is never sent again
         ({"content": ["250 ok", CUT, "250 ok"]}, [Outcome.ACCEPTED, Outcome.MAYBE_SENT]),
         ({"content": ["250 ok", "421 4.3.2 closing", "250 ok"]}, [Outcome.ACCEPTED, Outcome.TRANSIENT]),
@@ -473,6 +493,12 @@ def test_a_long_unsubscribe_url_is_neither_folded_nor_encoded() -> None:
     assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in content
 
 
+def test_without_tls_the_unsubscribe_url_is_no_one_click() -> None:
+    received = content_of(email(payload={"unsubscribe_url": "http://example.com/sair"}))
+    assert received.get_all("List-Unsubscribe") == ["<http://example.com/sair>"]
+    assert received.get_all("List-Unsubscribe-Post") is None
+
+
 def test_a_message_of_one_part_without_an_unsubscribe_url() -> None:
     for name, kind in (("text", "plain"), ("html", "html")):
         other = {"text": "html", "html": "text"}[name]
@@ -564,7 +590,12 @@ def test_the_mailbox_of_the_embedded_environment(tmp_path: Path) -> None:
             recipients = ("ana@example.com", "ana@refused.example", "ana@later.example", "joão@example.com")
             return [(await adapter.send(email(recipient=recipient))).outcome for recipient in recipients]
 
-    assert asyncio.run(run()) == [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DEFERRED, Outcome.ACCEPTED]
+    assert asyncio.run(run()) == [
+        Outcome.ACCEPTED,
+        Outcome.NO_SUCH_ADDRESS,
+        Outcome.DEFERRED,
+        Outcome.ACCEPTED,
+    ]
     _, received = mailbox.messages()
     assert received.recipients == ["ana@example.com"]
     assert received.header("Subject") == "Seu boleto vence amanhã"
