@@ -266,12 +266,13 @@ def test_a_slow_gateway_is_left_alone_until_its_time(
     assert list(statuses(owner).values()) == ["waiting"]
 
 
+@pytest.mark.parametrize("outcome", [Outcome.REJECTED, Outcome.NO_SUCH_ADDRESS])
 def test_a_gateway_that_refuses_everybody_is_paused(
-    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int, task_uri: str, outcome: Outcome
 ) -> None:
     for _ in range(3 * REFUSED_CALLS):
         add_message(owner, gateway)
-    refusing = always(Outcome.REJECTED, error="HTTP 400: computer says no")
+    refusing = always(outcome, error="HTTP 400: computer says no")
     tally = dispatch(connection, task_uri, refusing)
     assert tally.ended == "paused"
     found = Counter(statuses(owner).values())

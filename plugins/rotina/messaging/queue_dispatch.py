@@ -75,6 +75,8 @@ BUSY_SECONDS = 0.1
 #: objects of hundreds of calls under way are looked at again each time: an eighth of the dispatcher's work.
 COLLECT_AFTER = 20_000
 
+#: Outcomes that are the recipients' own fault, or seem to be.
+_REFUSED = (Outcome.REJECTED, Outcome.NO_SUCH_ADDRESS)
 #: Outcomes of messages for which the gateway was not called: they say nothing about it.
 _NO_CALL = (Outcome.NOT_TRIED, Outcome.SETTLED, Outcome.SUPPRESSED, Outcome.RECEIVABLE_MISSING)
 
@@ -525,14 +527,16 @@ class Dispatcher:
                 self._doubtful += 1
             elif result.outcome is Outcome.ACCEPTED:
                 self._doubtful = 0
-            if result.outcome is Outcome.REJECTED:
+            if result.outcome in _REFUSED:
                 self._refused += 1
             elif result.outcome not in _NO_CALL:
                 self._refused = 0
         if wrong := found.get(Outcome.CONFIGURATION):
             await self._pause(wrong.error or "wrong settings")
-        elif self._refused >= REFUSED_CALLS and Outcome.REJECTED in found:
-            await self._pause(f"{self._refused} messages in a row refused: {found[Outcome.REJECTED].error}")
+        elif self._refused >= REFUSED_CALLS and (
+            refusals := [found[one] for one in _REFUSED if one in found]
+        ):
+            await self._pause(f"{self._refused} messages in a row refused: {refusals[0].error}")
         if Outcome.TRANSIENT in found:
             self._from_front = True  # they stand in their old places again
             await self._slow([result for result in results if result.outcome is Outcome.TRANSIENT])
