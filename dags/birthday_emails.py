@@ -1,0 +1,101 @@
+"""### Birthday e-mails (crm304rp)
+
+Writes an e-mail for every active account of a person whose birthday it is into the message queue, unless its
+owner opted out. Of several accounts with one address, one is greeted. `queue_dispatch` sends what was written.
+
+**Runs** daily, by hand for a date or an audience, or as a backfill. An account is greeted once per birthday,
+whatever is run again. A greeting belongs to its day: what is late by more than *days late* is not written
+but listed as too late, and what was written in time and not sent by then expires. *dry run* lists who would
+get an e-mail as skipped, and writes none.
+
+**When it fails** the task `begin` or `write` says why and nothing was written; mend the cause and clear
+the task. An account that is wrong (no valid address, data that the template cannot take) stops no other: it
+is listed, and greeted by another run of that day once it is mended. A red `report` alone means that the
+e-mails are written but the summary did not reach everybody.
+
+**Safe to re-run?** Yes: any day, any number of times, two at once.
+"""
+
+from airflow.sdk import Param, task
+
+from rotina.runs.dags import daily_routine
+
+PARAMS = {
+    "template": Param(
+        "aniversario",
+        type="string",
+        minLength=1,
+        title="E-mail template",
+        description="Name of an active e-mail template.",
+    ),
+    "subject": Param(
+        None,
+        type=["null", "string"],
+        title="Subject",
+        description="Instead of the template's, with the same variables; empty means the template's.",
+    ),
+    "audience": Param(
+        None,
+        type=["null", "string"],
+        title="Audience",
+        description="Name of a saved audience; empty means all accounts.",
+    ),
+    "days_late": Param(
+        0,
+        type="integer",
+        minimum=0,
+        maximum=31,
+        title="Days late allowed",
+        description="How many days after the birthday its greeting may still go out.",
+    ),
+    "leap_day_rule": Param(
+        "february_28",
+        enum=["february_28", "march_1"],
+        values_display={"february_28": "28 February", "march_1": "1 March"},
+        title="Born on 29 February",
+        description="When they are greeted in a year without that day.",
+    ),
+    "gateway": Param(
+        None,
+        type=["null", "string"],
+        title="Gateway",
+        description="Code of the gateway that sends; empty means the only active one for e-mail.",
+    ),
+    "dry_run": Param(
+        False,
+        type="boolean",
+        title="Dry run",
+        description="List who would get an e-mail; write none.",
+    ),
+}
+
+
+@daily_routine("birthday_emails", title="Birthday e-mails", doc_md=__doc__, params=PARAMS)
+def birthday_emails():
+    @task
+    def begin(**context):
+        """Open the run; refuse a template, subject, audience or gateway that cannot be used."""
+        from rotina.messaging.birthday_emails import check_settings
+        from rotina.runs import tasks
+
+        return tasks.begin(context, check_settings)
+
+    @task
+    def write(**context):
+        """Write the e-mails of the day's birthdays into the message queue."""
+        from rotina.messaging.birthday_emails import write_messages
+        from rotina.runs import tasks
+
+        return tasks.step(context, write_messages)
+
+    @task
+    def report(**context):
+        """Close the run and e-mail its summary."""
+        from rotina.runs import tasks
+
+        return tasks.report(context, steps=["write"])
+
+    begin() >> write() >> report().as_teardown(on_failure_fail_dagrun=True)
+
+
+birthday_emails()
