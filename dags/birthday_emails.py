@@ -1,17 +1,16 @@
 """### Birthday e-mails (crm304rp)
 
-Writes an e-mail for every active account of a person whose birthday it is into the message queue, unless its
-owner opted out. Of several accounts with one address, one is greeted. `queue_dispatch` sends what was written.
+Writes an e-mail for every active account of a person whose birthday it is into the message queue. Who opted
+out gets none; of several accounts with one address, one does. `queue_dispatch` sends what was written.
 
 **Runs** daily, by hand for a date or an audience, or as a backfill. An account is greeted once per birthday,
-whatever is run again. A greeting belongs to its day: what is late by more than *days late* is not written
-but listed as too late, and what was written in time and not sent by then expires. *dry run* lists who would
-get an e-mail as skipped, and writes none.
+whatever is run again. A greeting belongs to its day: what is late by more than *days late* is listed and not
+written, and what is not sent by then expires. *dry run* lists who would get an e-mail, and writes none.
 
 **When it fails** the task `begin` or `write` says why and nothing was written; mend the cause and clear
 the task. An account that is wrong (no valid address, data that the template cannot take) stops no other: it
-is listed, and greeted by another run of that day once it is mended. A red `report` alone means that the
-e-mails are written but the summary did not reach everybody.
+is listed, and greeted by another run of its day once it is mended. A red `report` alone means that the
+e-mails are written but not everybody got the summary.
 
 **Safe to re-run?** Yes: any day, any number of times, two at once.
 """

@@ -19,7 +19,13 @@ from psycopg.types.json import Jsonb
 from rotina.accounts.audiences import find_audience
 from rotina.errors import SettingError
 from rotina.messaging import outbox
-from rotina.messaging.email_templates import EmailTemplate, Renderer, RenderError, load_email_template
+from rotina.messaging.email_templates import (
+    EmailTemplate,
+    Renderer,
+    RenderError,
+    check_email_template,
+    load_email_template,
+)
 from rotina.messaging.gateways import Gateway, check_range, load_gateway, load_gateways
 from rotina.runs.agenda import load_agenda
 from rotina.runs.business_date import today_in
@@ -31,7 +37,7 @@ ROUTINE = "birthday_emails"
 #: Name of the e-mail template, unless the run asks for another one.
 TEMPLATE = "aniversario"
 
-#: Whom 29 February is greeted on in a common year: month and day.
+#: When those born on 29 February are greeted in a common year: month and day.
 LEAP_DAY_RULES = {"february_28": (2, 28), "march_1": (3, 1)}
 LEAP_DAY_RULE = "february_28"
 
@@ -67,8 +73,8 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
     """Refuse to start with a wrong setting. Changes nothing.
 
     Raises:
-        SettingError: there is no such template, audience or e-mail gateway, or it is not active; the subject is
-            wrong or wants an unknown variable; `days_late` or `leap_day_rule` is none.
+        SettingError: there is no such template, audience or e-mail gateway, or it is not active; the subject
+            is wrong or wants an unknown variable; `days_late` or `leap_day_rule` is none.
     """
     _settings(connection, params)
 
@@ -77,9 +83,9 @@ def write_messages(connection: psycopg.Connection, run: Run, *, now: dt.datetime
     """Write the greetings of the business date, in the transaction of the caller.
 
     Params of the run: `template` (name), `subject` (empty: the template's), `audience` (name; empty: all
-    accounts), `gateway` (code; empty: the only active one that sends e-mail), `days_late` (how many days after
-    the birthday a greeting may still go out), `leap_day_rule` (when those born on 29 February are greeted in a
-    common year) and `dry_run` (name who would get an e-mail, and write none).
+    accounts), `gateway` (code; empty: the only active one that sends e-mail), `days_late` (how many days
+    after the birthday a greeting may still go out), `leap_day_rule` (when those born on 29 February are
+    greeted in a common year) and `dry_run` (name who would get an e-mail, and write none).
 
     Args:
         connection: of the task role, in a transaction.
@@ -134,7 +140,7 @@ def birthdays_of(date: dt.date, leap_day_rule: str) -> list[int]:
 
 
 def _render(connection: psycopg.Connection, template: EmailTemplate, birthday: dt.date) -> None:
-    """Render the e-mails that are still to be written, in batches; what fails for an account is its problem."""
+    """Render the e-mails that are still to be written, in batches."""
     connection.execute(statement("birthday_emails/create_rendered"))
     renderer = Renderer(template)
     with connection.cursor("unwritten", row_factory=class_row(_Account)) as accounts:
@@ -153,11 +159,13 @@ def _rendered(
     renderer: Renderer, account: _Account, birthday: dt.date
 ) -> tuple[int, Jsonb | None, str | None]:
     """A row of the table `rendered`: the account, and its payload or its problem."""
+    url = unsubscribe_url(account.email)
+    values = values_of(account.name, account.email, account.birth_on, birthday, url)
     try:
         rendered = renderer.render(values)
     except RenderError as error:
         return account.account_id, None, str(error)
-    return account.account_id, Jsonb(payload), None
+    return account.account_id, Jsonb({**rendered._asdict(), "unsubscribe_url": url}), None
 
 
 def _settings(connection: psycopg.Connection, params: dict[str, Any]) -> _Settings:
@@ -177,9 +185,11 @@ def _settings(connection: psycopg.Connection, params: dict[str, Any]) -> _Settin
 
 
 def _template(connection: psycopg.Connection, params: dict[str, Any]) -> EmailTemplate:
+    """The e-mail template with the subject of the run, checked again: anybody may write into a table."""
     template = load_email_template(connection, params.get("template") or TEMPLATE)
     if params.get("subject") is not None:
         template = replace(template, subject=params["subject"])
+    check_email_template(template)
     return template
 
 
