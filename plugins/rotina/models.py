@@ -673,3 +673,27 @@ class AuditEntry(Base):
     target: Mapped[dict[str, Any]]
     details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     records: Mapped[int]
+
+
+# -- e-mail templates ---------------------------------------------------------------------------------------
+
+
+class EmailTemplate(Base):
+    """An e-mail to accounts, in Jinja. See rotina.messaging.email_templates."""
+
+    __tablename__ = "email_template"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    subject: Mapped[str]
+    #: What mail programs show beside the subject; empty: the first words of the text.
+    preheader: Mapped[str] = mapped_column(server_default=text("''"))
+    #: What stands inside the default layout, or a whole document.
+    html: Mapped[str]
+    #: The sender's name in the layout, and the variable `company`.
+    company: Mapped[str] = mapped_column(server_default=text("''"))
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    updated_by: Mapped[str]
+    #: The text part; empty: derived from the html. Last, because it hides sqlalchemy's function of that name.
+    text: Mapped[str] = mapped_column(server_default=text("''"))

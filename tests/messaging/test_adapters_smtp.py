@@ -198,13 +198,25 @@ def send_by(script: Script, message: Outgoing | None = None, **changes: Any) -> 
         ({"content": "nonsense"}, Outcome.MAYBE_SENT, None),
         ({"content": "354 again?"}, Outcome.MAYBE_SENT, None),
         # recipient, permanent
-        ({"RCPT": "550 5.1.1 no such mailbox"}, Outcome.REJECTED, 550),
-        ({"RCPT": "551 5.1.6 moved"}, Outcome.REJECTED, 551),
-        ({"RCPT": "553 5.1.3 no address"}, Outcome.REJECTED, 553),
+        ({"RCPT": "550 no such user here"}, Outcome.REJECTED, 550),
+        ({"RCPT": "550 5.1.0 unknown"}, Outcome.REJECTED, 550),
+        ({"RCPT": "550 5.1.2 domain not found"}, Outcome.REJECTED, 550),
+        ({"RCPT": "553 5.1.8 bad sender"}, Outcome.REJECTED, 553),
+        ({"RCPT": "550 5.1.11 made up"}, Outcome.REJECTED, 550),
+        ({"RCPT": "550 5.2.1 disabled"}, Outcome.REJECTED, 550),
         ({"RCPT": "552 5.2.2 mailbox full"}, Outcome.REJECTED, 552),
-        ({"RCPT": "554 5.7.1 not here"}, Outcome.REJECTED, 554),
+        ({"RCPT": "554 5.7.1 not here, not even as 5.1.1"}, Outcome.REJECTED, 554),
         ({"DATA": "554 5.5.1 no valid recipients"}, Outcome.REJECTED, 554),
         ({"content": "552 5.3.4 too big"}, Outcome.REJECTED, 552),
+        ({"content": "550 5.1.1 said of whom?"}, Outcome.REJECTED, 550),
+        # no such address
+        ({"RCPT": "550 5.1.1 no such mailbox"}, Outcome.NO_SUCH_ADDRESS, 550),
+        ({"RCPT": "550-5.1.1 The email account that you tried to reach\r\n550 5.1.1 does not exist."}, Outcome.NO_SUCH_ADDRESS, 550),
+        ({"RCPT": "553 5.1.3 no address"}, Outcome.NO_SUCH_ADDRESS, 553),
+        ({"RCPT": "551 5.1.6 moved"}, Outcome.NO_SUCH_ADDRESS, 551),
+        ({"RCPT": "550 5.1.10 RESOLVER.ADR.RecipientNotFound"}, Outcome.NO_SUCH_ADDRESS, 550),
+        ({"RCPT": "556 5.1.10 takes no mail"}, Outcome.NO_SUCH_ADDRESS, 556),
+        ({"RCPT": "450 5.1.1 a code that contradicts itself"}, Outcome.DEFERRED, 450),
         # configuration
         ({"MAIL": "550 5.7.1 sender refused"}, Outcome.CONFIGURATION, 550),
         ({"MAIL": "530 5.7.0 login first"}, Outcome.CONFIGURATION, 530),
@@ -471,6 +483,12 @@ def test_a_long_unsubscribe_url_is_neither_folded_nor_encoded() -> None:
     url = "https://example.com/sair?t=" + "a1b2c3d4" * 30
     content = raw_content_of(email(payload={"unsubscribe_url": url}))
     assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in content
+
+
+def test_without_tls_the_unsubscribe_url_is_no_one_click() -> None:
+    received = content_of(email(payload={"unsubscribe_url": "http://example.com/sair"}))
+    assert received.get_all("List-Unsubscribe") == ["<http://example.com/sair>"]
+    assert received.get_all("List-Unsubscribe-Post") is None
 
 
 def test_a_message_of_one_part_without_an_unsubscribe_url() -> None:

@@ -271,6 +271,17 @@ def test_who_opted_out_gets_no_message(owner: psycopg.Connection, connection: ps
     ]
 
 
+def test_an_address_that_bounced_is_named_as_such(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    mail = add_gateway(owner, "mail", kind="smtp")
+    bounced = {"channel": "email", "address": "ana@example.com", "reason": "hard_bounce"}
+    insert(owner, "crm.suppression", **bounced, source="queue_dispatch")
+    run, outcome = enqueue(connection, email(mail, "1", recipient="ana@example.com"))
+    assert counts(outcome) == (1, 0, 0, 1, 0)
+    assert items(connection, run) == [("1", "skipped", "no_such_address", "T-1")]
+
+
 def test_a_payload_may_be_as_long_as_the_limit(
     owner: psycopg.Connection, connection: psycopg.Connection
 ) -> None:

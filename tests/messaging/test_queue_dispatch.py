@@ -115,6 +115,7 @@ def test_what_was_sent_is_written_down(
         (Outcome.MAYBE_SENT, "unknown", 0),
         (Outcome.REJECTED, "failed", 1),
         (Outcome.OPTED_OUT, "failed", 1),
+        (Outcome.NO_SUCH_ADDRESS, "failed", 1),
         (Outcome.CONFIGURATION, "waiting", 0),
         (Outcome.IN_ATTENDANCE, "held", 0),
     ],
@@ -153,6 +154,16 @@ def test_an_opt_out_suppresses_the_address(
     dispatch(connection, task_uri, always(Outcome.OPTED_OUT))
     found = owner.execute("select channel, address, reason from crm.suppression").fetchall()
     assert found == [("phone", "+5511988887777", "opted_out")]
+
+
+def test_a_hard_bounce_suppresses_the_address_and_is_told_apart_from_an_opt_out(
+    connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
+) -> None:
+    gateway = add_gateway(owner, "mail", kind="smtp")
+    add_message(owner, gateway, recipient="Ana@example.com")
+    dispatch(connection, task_uri, always(Outcome.NO_SUCH_ADDRESS, error="550 5.1.1 no such mailbox"))
+    found = owner.execute("select channel, address, reason, source from crm.suppression").fetchall()
+    assert found == [("email", "ana@example.com", "hard_bounce", "queue_dispatch")]
 
 
 def test_a_deferred_message_fails_when_its_attempts_are_spent(

@@ -47,6 +47,7 @@ judged as materialized (
             when c.outcome is not null then c.reason
             when c.template_id is not null and c.template_usable is not true then 'template_unusable'
             when c.gateway_active is not true then 'gateway_unusable'
+            when s.reason = 'hard_bounce' then 'no_such_address'
             when s.address is not null then 'opted_out'
             when coalesce(c.address, '') = '' then 'no_' || c.channel
             when c.channel = 'phone' and c.address !~ '^\+[1-9][0-9]{7,14}$' then 'invalid_phone'
@@ -91,7 +92,9 @@ select
     case
         when finding = 'already_written' then 'unchanged'
         when finding = reason then outcome
-        when finding in ('opted_out', 'no_phone', 'no_email', 'too_late', 'dry_run') then 'skipped'
+        when
+            finding in ('opted_out', 'no_such_address', 'no_phone', 'no_email', 'too_late', 'dry_run')
+            then 'skipped'
         when finding is not null then 'failed'
     end as outcome,
     finding as reason,

@@ -32,13 +32,13 @@ done as (
             when r.outcome = 'maybe_sent' then 'unknown'
             when r.outcome in ('in_attendance', 'receivable_missing') then 'held'
             when r.outcome in ('settled', 'suppressed') then 'cancelled'
-            when r.outcome in ('rejected', 'opted_out') then 'failed'
+            when r.outcome in ('rejected', 'opted_out', 'no_such_address') then 'failed'
             when r.outcome = 'deferred' and m.attempts + 1 >= %(max_attempts)s then 'failed'
             else 'waiting'
         end,
         reason = r.outcome,
         error = r.error,
-        attempts = m.attempts + (r.outcome in ('deferred', 'rejected', 'opted_out'))::int,
+        attempts = m.attempts + (r.outcome in ('deferred', 'rejected', 'opted_out', 'no_such_address'))::int,
         ready = r.delay is null,
         send_after = case
             when r.delay is null then m.send_after
@@ -49,7 +49,7 @@ done as (
         sent_at = case when r.outcome = 'accepted' then statement_timestamp() end,
         ended_at = case
             when
-                r.outcome in ('accepted', 'settled', 'suppressed', 'rejected', 'opted_out')
+                r.outcome in ('accepted', 'settled', 'suppressed', 'rejected', 'opted_out', 'no_such_address')
                 or (r.outcome = 'deferred' and m.attempts + 1 >= %(max_attempts)s)
                 then statement_timestamp()
         end,
@@ -80,10 +80,10 @@ suppressed as (
     select distinct
         %(channel)s,
         lower(recipient),
-        'opted_out',
+        case outcome when 'no_such_address' then 'hard_bounce' else outcome end,
         'queue_dispatch'
     from done
-    where outcome = 'opted_out'
+    where outcome in ('opted_out', 'no_such_address')
     on conflict (channel, address) do nothing
 ),
 

@@ -23,7 +23,7 @@ from (
 left join crm.message as m on last.message_id = m.id
 where
     last.outcome is null
-    or last.outcome in ('maybe_sent', 'rejected', 'opted_out')
+    or last.outcome in ('maybe_sent', 'rejected', 'opted_out', 'no_such_address')
     or last.outcome in ('in_attendance', 'receivable_missing', 'settled', 'suppressed')
     or (last.outcome = 'deferred' and m.status = 'failed')
 on conflict (run_id, record_kind, record_id) do update

@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     #: The recipient wants no messages: failed, and the address is suppressed.
     OPTED_OUT = "opted_out"
+    #: The mail server says that there is no such address (a hard bounce): failed, and the address is suppressed.
+    NO_SUCH_ADDRESS = "no_such_address"
     #: Our settings are wrong (credentials, template): pauses the gateway, spends no attempt.
     CONFIGURATION = "configuration"
     #: The recipient is being attended: held, and tried again within its expiry.

@@ -63,6 +63,7 @@ REASON_TITLES = {
     "missing_variable": "falta um dado que o modelo da mensagem usa",
     "no_email": "cliente sem e-mail",
     "no_phone": "cliente sem telefone",
+    "no_such_address": "o endereço de e-mail não existe",
     "opted_out": "o destinatário não quer receber mensagens",
     "past_due": "lembrete de antes do vencimento que cairia depois dele",
     "payload_too_long": "mensagem maior que o limite do gateway",

@@ -20,6 +20,7 @@ from aiosmtplib import (
     SMTPAuthenticationError,
     SMTPDataError,
     SMTPException,
+    SMTPRecipientRefused,
     SMTPResponseException,
     SMTPSenderRefused,
     SMTPServerDisconnected,
@@ -40,6 +41,12 @@ _WEB_ADDRESS = re.compile(r"https?://[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 _SERVICE_CLOSING = 421
 #: The server wants a login, another one or a safer one (RFC 4954), to whatever command it says so.
 _LOGIN_WANTED = (530, 534, 535, 538)
+
+#: What says of a recipient that there is no such address and will be none (RFC 3463 and its registry, RFC 7505):
+#: 5.1.1 no such mailbox, 5.1.3 not an address at all, 5.1.6 moved without a trace, 5.1.10 its domain declares that
+#: it takes no mail. Not 5.1.2, a domain that was not found: a broken resolver of ours says it of everybody. Nor
+#: 5.2.x (full, disabled for now), 5.7.x (policy, our reputation), or a bare 550, which may be any of these.
+_NO_SUCH_ADDRESS = re.compile(r"5\.1\.(1|3|6|10)(?![.0-9])")
 
 _BYE_SECONDS = 2.0
 
@@ -255,7 +262,8 @@ class SmtpAdapter:
             mail["Auto-Submitted"] = _AUTO_SUBMITTED
             if unsubscribe_url is not None:
                 mail["List-Unsubscribe"] = f"<{unsubscribe_url}>"
-                mail["List-Unsubscribe-Post"] = _ONE_CLICK
+                if unsubscribe_url.startswith("https:"):  # RFC 8058, section 3.1: one click takes HTTPS
+                    mail["List-Unsubscribe-Post"] = _ONE_CLICK
             if isinstance(text, str):
                 mail.set_content(text)
             if isinstance(html, str):
@@ -369,6 +377,8 @@ def _refused(error: SMTPResponseException, mail: _Mail) -> Result:
         outcome = Outcome.CONFIGURATION
     elif isinstance(error, SMTPSenderRefused):
         outcome = Outcome.CONFIGURATION if permanent else Outcome.TRANSIENT
+    elif permanent and isinstance(error, SMTPRecipientRefused) and _NO_SUCH_ADDRESS.match(error.message):
+        outcome = Outcome.NO_SUCH_ADDRESS
     else:
         outcome = Outcome.REJECTED if permanent else Outcome.DEFERRED
     return Result(outcome, code=code, error=shown(error.message, (mail.recipient,), prefix=f"{code} "))

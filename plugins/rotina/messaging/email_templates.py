@@ -1,0 +1,394 @@
+"""E-mail templates: what Rotina writes to accounts, in Jinja, with a fixed set of variables.
+
+Templates are written by users, so they are rendered in Jinja's sandbox, without its globals, and can include no
+file. What a variable holds is printed as text, whatever is in it. docs/email-templates.md is for those who write them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import inscriptis
+import jinja2
+import psycopg
+from inscriptis.model.config import ParserConfig
+from jinja2 import meta, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from psycopg.rows import dict_row
+
+from rotina.errors import RotinaError, SettingError
+from rotina.messaging.gateways import changes, check_text, record_audit
+from rotina.sql import statement
+
+LAYOUTS = Path(__file__).parents[3] / "include" / "layouts"
+
+#: What an e-mail to an account may print: the meaning in English, and as a form shows it.
+VARIABLES: dict[str, tuple[str, str]] = {
+    "name": ("name of the account", "nome da conta"),
+    "first_name": ("its first word", "primeiro nome"),
+    "email": ("address that the e-mail goes to", "endereço de e-mail"),
+    "birth_on": ("date of birth; {{ birth_on | date }} is 20/11/1990", "data de nascimento"),
+    "age": ("years on this birthday; empty when the year is not known", "idade que completa"),
+    "business_date": ("day of the routine; {{ business_date | date }} is 20/11/2026", "data de negócio"),
+    "company": ("sender's name, as the template has it", "nome da empresa"),
+    "unsubscribe_url": ("link that ends these e-mails", "link de descadastro"),
+}
+
+#: Characters of a subject, as written and as rendered.
+LONGEST_SUBJECT = 255
+
+#: An account that every template must do for.
+_SAMPLE: dict[str, Any] = {
+    "name": "Ana Souza",
+    "first_name": "Ana",
+    "email": "ana.souza@example.com",
+    "birth_on": dt.date(1990, 11, 20),
+    "age": 36,
+    "business_date": dt.date(2026, 11, 20),
+    "unsubscribe_url": "https://example.com/rotina/unsubscribe/exemplo",
+}
+#: The link of a preview, which must unsubscribe nobody (RFC 2606: nothing is there).
+_PREVIEW_UNSUBSCRIBE_URL = "https://preview.invalid/unsubscribe"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+_DOCUMENT = re.compile(r"\s*<(!doctype|html)\b", re.IGNORECASE)
+#: Tags that would reach beyond the template, or print what a variable holds as it is.
+_REFUSED_TAGS: dict[type[nodes.Node], str] = {
+    nodes.Extends: "extends",
+    nodes.Include: "include",
+    nodes.Import: "import",
+    nodes.FromImport: "from … import",
+    nodes.Block: "block",
+    nodes.ScopedEvalContextModifier: "autoescape",
+}
+
+
+@dataclass(frozen=True)
+class EmailTemplateSettings:
+    """What a person sets of an e-mail template."""
+
+    name: str
+    subject: str
+    html: str
+    """Jinja: what stands inside the default layout; or a whole document, which begins with <!doctype or <html."""
+    text: str = ""
+    """Jinja: the text part; empty: derived from `html`."""
+    preheader: str = ""
+    """Jinja: what mail programs show beside the subject; only in the default layout."""
+    company: str = ""
+    """The sender's name, in the default layout and as the variable `company`."""
+    active: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmailTemplate(EmailTemplateSettings):
+    """An e-mail template as stored."""
+
+    id: int
+    updated_at: dt.datetime
+    updated_by: str
+
+
+class Rendered(NamedTuple):
+    """An e-mail to one account."""
+
+    subject: str
+    """One line, not blank."""
+    html: str
+    text: str
+
+
+class RenderError(RotinaError):
+    """A template could not be rendered for one account. The text holds nothing of the account.
+
+    Attributes:
+        field: the part of the template: subject, html or text.
+        problem: what went wrong.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class Renderer:
+    """A template, compiled once and rendered for one account after another."""
+
+    def __init__(self, template: EmailTemplateSettings) -> None:
+        """Raises SettingError, naming field and value, for a template that cannot be used."""
+        used = {name: _check_source(name, getattr(template, name)) for name in ("subject", "preheader", "html")}
+        text = template.text if template.text.strip() else _derived_text(template.html)
+        used["text"] = _check_source("text", text)
+        if not _DOCUMENT.match(template.html):
+            layout = _layout("email.html.j2").replace("{{ preheader }}", template.preheader)
+            html = layout.replace("{{ content }}", template.html)
+        elif "unsubscribe_url" in used["html"]:
+            html = template.html
+        else:
+            raise SettingError("html", template.html[:80], "a whole document must print {{ unsubscribe_url }}")
+        if "unsubscribe_url" not in used["text"]:
+            text = _layout("email.txt.j2").replace("{{ content }}", text.rstrip())
+        self._company = template.company
+        self._subject = _environment(html=False).from_string(template.subject)
+        self._html = _environment(html=True).from_string(html)
+        self._text = _environment(html=False).from_string(text)
+
+    def render(self, values: Mapping[str, Any]) -> Rendered:
+        """The e-mail to one account.
+
+        Args:
+            values: those of `VARIABLES`; `company` may be left out. What is not a text or a date prints as Python
+                shows it, and None not at all: a template has to ask first.
+
+        Raises:
+            RenderError: the template fails for these values, or its subject is blank or too long.
+        """
+        # What `Template.render` does, but for making the same dict three times.
+        shared = {"company": self._company, **values}
+        field = "subject"
+        try:
+            subject = _rendered(self._subject, shared)
+            field = "html"
+            html = _rendered(self._html, shared)
+            field = "text"
+            text = _rendered(self._text, shared)
+        except Exception as error:  # noqa: BLE001 - whatever a template brings about is that account's failure
+            # Without the cause, whose words may be personal.
+            raise RenderError(field, _impersonal(error, shared)) from None
+        # A name with a line break would end the header and begin another one.
+        subject = _BLANKS.sub(" ", subject).strip()
+        if not subject:
+            raise RenderError("subject", "is blank")
+        if len(subject) > LONGEST_SUBJECT:
+            raise RenderError("subject", f"has {len(subject)} characters, the most are {LONGEST_SUBJECT}")
+        return Rendered(subject, html, text)
+
+
+def save_email_template(connection: psycopg.Connection, settings: EmailTemplateSettings, login: str) -> int:
+    """Insert an e-mail template or change the one of that name; returns its id.
+
+    E-mails written before stay as they are. An audit row tells who changed what, with the old and the new words.
+
+    Raises:
+        SettingError: a field is wrong.
+    """
+    check_email_template(settings)
+    check_text("login", login)
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(statement("email_templates/lock_templates"))
+        before = _find(connection, settings.name)
+        values = asdict(settings)
+        cursor.execute(statement("email_templates/save_template"), {**values, "login": login})
+        (row,) = cursor.fetchall()
+        record_audit(
+            connection,
+            login,
+            "save_email_template",
+            {"email_template": settings.name},
+            changes(asdict(before) if before else None, values),
+        )
+    return int(row["id"])
+
+
+def check_email_template(settings: EmailTemplateSettings) -> None:
+    """Refuse an e-mail template that cannot be rendered.
+
+    Raises:
+        SettingError: names the first field that is wrong, and what in it.
+    """
+    for name in ("name", "subject", "html"):
+        check_text(name, getattr(settings, name))
+    for name in ("name", "subject", "preheader", "company"):
+        value = getattr(settings, name)
+        if _CONTROL.search(value):
+            raise SettingError(name, value, "must be one line, without control characters")
+    for name in ("html", "text"):
+        if "\0" in getattr(settings, name):
+            raise SettingError(name, "\\0", "must not hold the character NUL")
+    if len(settings.subject) > LONGEST_SUBJECT:
+        raise SettingError("subject", settings.subject, f"must have at most {LONGEST_SUBJECT} characters")
+    try:
+        Renderer(settings).render(_SAMPLE)
+    except RenderError as error:
+        raise SettingError(error.field, None, f"fails for an example: {error.problem}") from error
+
+
+def load_email_template(connection: psycopg.Connection, name: str) -> EmailTemplate:
+    """The active e-mail template of a name.
+
+    Raises:
+        SettingError: there is none of that name, or it is not active.
+    """
+    template = _existing(connection, name)
+    if not template.active:
+        raise SettingError("template", name, "is not active")
+    return template
+
+
+def preview(
+    connection: psycopg.Connection, name: str, account_id: int, business_date: dt.date
+) -> Rendered:
+    """The e-mail that an account would get, by a template that need not be active yet. Its link does nothing.
+
+    Args:
+        connection: of the task role.
+        name: of the template.
+        account_id: whom it is for.
+        business_date: the birthday that it greets, or the day of the routine.
+
+    Raises:
+        SettingError: there is no such template or account.
+        RenderError: the template fails for this account.
+    """
+    template = _existing(connection, name)
+    with connection.cursor(row_factory=dict_row) as cursor:
+        account = cursor.execute(
+            statement("email_templates/get_account"), {"account_id": account_id}
+        ).fetchone()
+    if account is None:
+        raise SettingError("account_id", account_id, "there is no such account")
+    birth_on = account["birth_on"]
+    values = {
+        **account,
+        "first_name": _first_name(account["name"]),
+        "age": business_date.year - birth_on.year if birth_on else None,
+        "business_date": business_date,
+        "unsubscribe_url": _PREVIEW_UNSUBSCRIBE_URL,
+    }
+    return Renderer(template).render(values)
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja as templates may use it: no globals, nothing that prints a variable without escaping it."""
+
+    def __init__(self, *, html: bool) -> None:
+        super().__init__(
+            undefined=jinja2.StrictUndefined,
+            autoescape=html,
+            finalize=_printable,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self.globals.clear()
+        del self.filters["safe"]
+        self.filters["date"] = _date
+
+
+@cache
+def _environment(*, html: bool) -> _Sandbox:
+    return _Sandbox(html=html)
+
+
+@cache
+def _layout(name: str) -> str:
+    return (LAYOUTS / name).read_text(encoding="utf-8")
+
+
+def _rendered(template: jinja2.Template, shared: dict[str, Any]) -> str:
+    return "".join(template.root_render_func(template.new_context(shared, shared=True)))
+
+
+def _printable(value: Any) -> Any:
+    """Refuse to print `None` to a customer."""
+    if value is None:
+        raise jinja2.TemplateRuntimeError("prints a variable that is empty; ask first, as {% if age %}")
+    return value
+
+
+def _date(value: dt.date, form: str = "%d/%m/%Y") -> str:
+    """The filter `date`."""
+    return value.strftime(form)
+
+
+def _impersonal(error: Exception, values: Mapping[str, Any]) -> str:
+    """Jinja's words without those of the account; of another error only its name, for Python quotes values."""
+    if not isinstance(error, jinja2.TemplateError):
+        return type(error).__name__
+    texts = [str(value) for value in values.values()]
+    words = {word for text in texts for word in (text, *text.split()) if len(word) > 1}
+    message = error.message or type(error).__name__
+    if not words:
+        return message
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), "…", message)
+
+
+def _check_source(field: str, source: str) -> set[str]:
+    """The variables that a part of a template uses. Raises SettingError for what it must not have."""
+    environment = _environment(html=field == "html")
+    try:
+        tree = environment.parse(source)
+        used = meta.find_undeclared_variables(tree)
+        environment.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        line = [*source.splitlines(), ""][error.lineno - 1].strip()
+        raise SettingError(field, line, f"line {error.lineno}: {error.message}") from error
+    except (RecursionError, SyntaxError):  # by Python, which compiles what Jinja made of it
+        raise SettingError(field, source[:80], "is nested too deeply") from None
+    for tag, name in _REFUSED_TAGS.items():
+        if tree.find(tag):
+            raise SettingError(field, f"{{% {name} %}}", "is a tag that templates may not use")
+    for name in sorted(used - VARIABLES.keys()):
+        raise SettingError(field, name, f"is not a variable; there are {', '.join(VARIABLES)}")
+    return used
+
+
+def _derived_text(html: str) -> str:
+    """The text part of an html part, as a Jinja template too.
+
+    Raises:
+        SettingError: there is none, or the text would not have the same Jinja tags in the same order.
+    """
+    words: list[str] = []
+    codes: list[str] = []
+    for _, kind, value in _environment(html=True).lex(html):
+        if kind == "data":
+            words.append(value)
+        elif kind.startswith("comment"):
+            continue
+        elif kind.endswith("_begin") or kind == "raw_end":
+            # Characters of the private use area stand for the Jinja code, which no parser of HTML understands.
+            words.append(f"\ue000{len(codes)}\ue001")
+            codes.append(value)
+        else:
+            codes[-1] += value
+    converted = inscriptis.get_text("".join(words), ParserConfig(display_links=True)) if words else ""
+    kept = [int(number) for number in re.findall("\ue000([0-9]+)\ue001", converted)]
+    tags = [number for number, code in enumerate(codes) if code.startswith("{%")]
+    if [number for number in kept if number in set(tags)] != tags:
+        raise SettingError("text", "", "cannot be derived from the html, whose Jinja tags stand in odd places")
+    lines = (line.rstrip() for line in converted.replace("\xa0", " ").splitlines())
+    text = re.sub("\n{3,}", "\n\n", "\n".join(lines)).strip()
+    if not text:
+        raise SettingError("text", "", "is blank, and the html has no words to derive it from")
+    text = re.sub("\ue000([0-9]+)\ue001", lambda match: codes[int(match[1])], text)
+    # A line with only a tag prints nothing: of the blank lines around it those before it are enough.
+    return re.sub(r"^(\{%.*%\})\n\n", r"\1\n", text, flags=re.MULTILINE) + "\n"
+
+
+def _first_name(name: str) -> str:
+    """The first word, written with one capital when all of it was in one case."""
+    first = name.split()[0] if name.split() else name
+    return first.capitalize() if first in (first.upper(), first.lower()) else first
+
+
+def _existing(connection: psycopg.Connection, name: str) -> EmailTemplate:
+    template = _find(connection, name)
+    if template is None:
+        raise SettingError("template", name, "there is no e-mail template of that name")
+    return template
+
+
+def _find(connection: psycopg.Connection, name: str) -> EmailTemplate | None:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(statement("email_templates/get_template"), {"name": name}).fetchone()
+    return EmailTemplate(**row) if row else None
