@@ -8,9 +8,8 @@ whatever is run again. A greeting belongs to its day: what is late by more than 
 written, and what is not sent by then expires. *dry run* lists who would get an e-mail, and writes none.
 
 **When it fails** the task `begin` or `write` says why and nothing was written; mend the cause and clear
-the task. An account that is wrong (no valid address, data that the template cannot take) stops no other: it
-is listed, and greeted by another run of its day once it is mended. A red `report` alone means that the
-e-mails are written but not everybody got the summary.
+the task. An account that is wrong stops no other: it is listed, and greeted by another run of its day once
+it is mended. A red `report` alone means that the e-mails are written but not everybody got the summary.
 
 **Safe to re-run?** Yes: any day, any number of times, two at once.
 """
@@ -50,7 +49,6 @@ PARAMS = {
     "leap_day_rule": Param(
         "february_28",
         enum=["february_28", "march_1"],
-        values_display={"february_28": "28 February", "march_1": "1 March"},
         title="Born on 29 February",
         description="When they are greeted in a year without that day.",
     ),
@@ -74,18 +72,20 @@ def birthday_emails():
     @task
     def begin(**context):
         """Open the run; refuse a template, subject, audience or gateway that cannot be used."""
+        from rotina.hooks.unsubscribe import with_links
         from rotina.messaging.birthday_emails import check_settings
         from rotina.runs import tasks
 
-        return tasks.begin(context, check_settings)
+        return tasks.begin(context, with_links(check_settings))
 
     @task
     def write(**context):
         """Write the e-mails of the day's birthdays into the message queue."""
+        from rotina.hooks.unsubscribe import with_links
         from rotina.messaging.birthday_emails import write_messages
         from rotina.runs import tasks
 
-        return tasks.step(context, write_messages)
+        return tasks.step(context, with_links(write_messages))
 
     @task
     def report(**context):

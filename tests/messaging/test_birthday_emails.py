@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -11,9 +12,13 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 
 from rotina.errors import SettingError
-from rotina.messaging.birthday_emails import birthdays_of, check_settings, write_messages
+from rotina.messaging import birthday_emails
+from rotina.messaging.birthday_emails import Link, birthdays_of, check_settings, write_messages
+from rotina.messaging.email_templates import EmailTemplateSettings, save_email_template
+from rotina.messaging.unsubscribe import address_of, unsubscribe_url
 from rotina.runs.business_date import Occasion, business_date_of
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES, ROUTINE_TITLES
@@ -26,6 +31,32 @@ DAY = dt.date(2026, 11, 18)
 BORN = dt.date(1990, 11, 18)
 ROUTINE = {"routine": "birthday_emails", "program": "crm304rp"}
 
+BASE_URL = "https://rotina.example.com"
+KEYS = [Fernet.generate_key().decode()]
+
+
+@pytest.fixture(autouse=True)
+def mail(owner: psycopg.Connection) -> int:
+    """A gateway for e-mail, the only one, and the template that runs have unless they ask for another."""
+    add_template(owner)
+    return add_gateway(owner, "mail", kind="smtp")
+
+
+def add_template(owner: psycopg.Connection, name: str = "aniversario", **parts: str) -> None:
+    """An e-mail template, a birthday greeting unless told otherwise."""
+    values = {
+        "subject": "Feliz aniversário, {{ first_name }}!",
+        "html": "<p>Olá, {{ name }}! Parabéns pelos {{ age }} anos.</p>",
+        "text": "Olá, {{ name }}! Parabéns pelos {{ age }} anos.",
+        **parts,
+    }
+    save_email_template(owner, EmailTemplateSettings(name, **values), "teste")
+
+
+def open_links() -> Link:
+    """What makes unsubscribe links."""
+    return partial(unsubscribe_url, BASE_URL, KEYS)
+
 
 def at(date: dt.date | str, time: str = "07:00") -> dt.datetime:
     """An instant in São Paulo."""
@@ -37,7 +68,9 @@ def add_person(owner: psycopg.Connection, born: dt.date | str = BORN, **fields: 
     """An account of a person with an e-mail address of its own; returns its id."""
     account = add_account(owner, birth_on=born, **fields)
     if "email" not in fields:
-        owner.execute("update crm.account set email = 'conta' || id || '@example.com' where id = %s", [account])
+        owner.execute(
+            "update crm.account set email = 'conta' || id || '@example.com' where id = %s", [account]
+        )
     return account
 
 
@@ -49,7 +82,13 @@ def greet(
     **params: Any,
 ) -> tuple[Run, Outcome]:
     """Run the routine for a date, at seven o'clock of that date unless told otherwise."""
-    return do_work(connection, partial(write_messages, now=now or at(date)), date, **ROUTINE, **params)
+    work = partial(write_messages, open_links=open_links, now=now or at(date))
+    return do_work(connection, work, date, **ROUTINE, **params)
+
+
+def check(connection: psycopg.Connection, **params: Any) -> None:
+    """Refuse wrong params as the run does when it begins."""
+    check_settings(connection, params, open_links=open_links)
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
@@ -101,7 +140,10 @@ def test_a_greeting_is_written_whole(
     assert payload.keys() == {"subject", "html", "text", "unsubscribe_url"}
     assert payload["subject"] == "Feliz aniversário, Érica!"
     assert "36 anos" in payload["text"]
-    assert payload["unsubscribe_url"].startswith("https://")
+    link = payload["unsubscribe_url"]
+    assert address_of(KEYS, link.removeprefix(f"{BASE_URL}/rotina/unsubscribe/")) == "erica@example.com"
+    assert link in payload["text"]
+    assert link in html.unescape(payload["html"])
     assert "birthday_emails" in ROUTINE_TITLES
 
 
@@ -120,41 +162,45 @@ def test_another_subject_and_another_template(
     owner: psycopg.Connection, connection: psycopg.Connection
 ) -> None:
     add_person(owner, name="Ana Souza")
-    add_email_template(owner, "outro", text="Outro texto para {{ first_name }}")
+    add_template(owner, "outro", text="Outro texto para {{ first_name }}")
     greet(connection, subject="{{ first_name }}, é hoje! 🎂", template="outro")
     (message,) = messages(owner)
     assert message["payload"]["subject"] == "Ana, é hoje! 🎂"
-    assert message["payload"]["text"] == "Outro texto para Ana"
+    assert message["payload"]["text"].startswith("Outro texto para Ana\n")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["<b>Ana</b> Souza", "{{7*7}} Souza", "{% raw %} Souza", "João da Silva Ção", "Zoë 🎂 Müller", "Ana & Bia"],
+    [
+        "<b>Ana</b> Souza",
+        "{{7*7}} Souza",
+        "{% raw %} Souza",
+        "João da Silva Ção",
+        "Zoë 🎂 Müller",
+        "Ana & Bia",
+    ],
 )
 def test_a_name_is_printed_as_it_is(
     owner: psycopg.Connection, connection: psycopg.Connection, name: str
 ) -> None:
     add_person(owner, name=name)
-    add_email_template(
+    add_template(
         owner, "nome", subject="Para {{ name }}", html="<p>Olá {{ name }}</p>", text="Olá {{ name }}"
     )
     assert greet(connection, template="nome")[1].changed == 1
     payload = messages(owner)[0]["payload"]
     assert payload["subject"] == f"Para {name}"
-    assert payload["text"] == f"Olá {name}"
-    assert "<b>" not in payload["html"]
-    assert "49" not in payload["html"]
-    assert html.unescape(payload["html"]).count(name) == 1
+    assert payload["text"].startswith(f"Olá {name}\n")
+    assert f"<p>Olá {html.escape(name)}</p>" in payload["html"]
 
 
 def test_a_line_break_in_a_name_makes_no_header_of_the_subject(
     owner: psycopg.Connection, connection: psycopg.Connection
 ) -> None:
     add_person(owner, name="Ana\r\nBcc: todos@example.com")
-    run, outcome = greet(connection, subject="Feliz aniversário, {{ name }}")
-    assert outcome.selected == 1
-    for message in messages(owner):
-        assert not set("\r\n") & set(message["payload"]["subject"])
+    assert greet(connection, subject="Feliz aniversário, {{ name }}")[1].changed == 1
+    subject = messages(owner)[0]["payload"]["subject"]
+    assert subject == "Feliz aniversário, Ana Bcc: todos@example.com"
 
 
 def test_an_address_with_an_international_domain(
@@ -249,7 +295,7 @@ def test_an_audience(owner: psycopg.Connection, connection: psycopg.Connection) 
 def test_the_birthdays_come_from_the_index(owner: psycopg.Connection, connection: psycopg.Connection) -> None:
     owner.execute(
         "insert into crm.account (kind, name, birth_on) "
-        "select 'person', 'x', date '1950-01-01' + n %% 20000 from generate_series(1, 50000) as n"
+        "select 'person', 'x', date '1950-01-01' + n % 20000 from generate_series(1, 50000) as n"
     )
     owner.execute("vacuum analyze crm.account")
     values = {"birthdays": [228, 229], "business_date": DAY, "audience_id": None, "too_late": False}
@@ -341,7 +387,7 @@ def test_an_account_that_cannot_be_greeted_is_named_and_stops_nobody(
 ) -> None:
     make, outcome, reason = WRONG[case]
     wrong, good = make(owner), add_person(owner)
-    add_email_template(
+    add_template(
         owner, "frágil", text="{% if name == 'Quebra' %}{{ 1 // (age - age) }}{% endif %}Olá {{ name }}"
     )
     run, done = greet(connection, template="frágil")
@@ -442,7 +488,7 @@ def test_an_account_is_greeted_once_whatever_is_run(
     for days_late in (0, 5):
         older = greet(connection, "2026-11-17", now=at(DAY), days_late=days_late)[1]
         assert counts(older) == (1, 0, 1, 0, 0)
-    add_email_template(owner, "outro")
+    add_template(owner, "outro")
     assert greet(connection, template="outro", subject="Outro")[1].changed == 0
     assert messages(owner) == before
     assert greeted(owner) == [yesterday, today]
@@ -561,9 +607,9 @@ def test_wrong_settings_are_refused_and_nothing_is_written(
     add_gateway(owner, "opa")
     add_gateway(owner, "off", kind="smtp", active=False)
     add_person(owner)
-    check_settings(connection, {})
+    check(connection)
     with pytest.raises(SettingError) as refused:
-        check_settings(connection, params)
+        check(connection, **params)
     assert refused.value.field == field
     with pytest.raises(SettingError):
         greet(connection, **params)
@@ -575,10 +621,28 @@ def test_the_gateway_is_named_where_there_is_not_one_alone(
 ) -> None:
     other = add_gateway(owner, "outro", kind="smtp")
     with pytest.raises(SettingError, match=r"gateway.*mail, outro"):
-        check_settings(connection, {})
+        check(connection)
     add_person(owner)
     greet(connection, gateway="outro")
     assert messages(owner)[0]["gateway_id"] == other
     owner.execute("update crm.gateway set active = false")
     with pytest.raises(SettingError, match="gateway"):
-        check_settings(connection, {})
+        check(connection)
+
+
+def test_without_what_unsubscribe_links_take_nothing_is_written(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    add_person(owner)
+    links: Any
+    for links in (partial(unsubscribe_url, BASE_URL, []), partial(unsubscribe_url, "rotina", KEYS)):
+        with pytest.raises(SettingError):
+            check_settings(connection, {}, open_links=lambda links=links: links)
+        with pytest.raises(SettingError):
+            do_work(
+                connection,
+                partial(write_messages, open_links=lambda links=links: links, now=at(DAY)),
+                DAY,
+                **ROUTINE,
+            )
+    assert messages(owner) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from rotina.messaging.email_templates import (
     RenderError,
     check_email_template,
     load_email_template,
+    values_of,
 )
 from rotina.messaging.gateways import Gateway, check_range, load_gateway, load_gateways
 from rotina.runs.agenda import load_agenda
@@ -47,16 +49,20 @@ MOST_DAYS_LATE = 31
 #: E-mails that are rendered before they go to the database together.
 BATCH = 500
 
+#: Makes the unsubscribe link of an address.
+Link = Callable[[str], str]
+
 
 @dataclass(frozen=True)
 class _Settings:
-    """The params of a run, checked."""
+    """What a run works with, checked."""
 
     template: EmailTemplate
     gateway: Gateway
     audience_id: int | None
     days_late: int
     leap_day_rule: str
+    link: Link
 
 
 @dataclass(frozen=True)
@@ -69,17 +75,31 @@ class _Account:
     birth_on: dt.date
 
 
-def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> None:
+def check_settings(
+    connection: psycopg.Connection, params: dict[str, Any], *, open_links: Callable[[], Link]
+) -> None:
     """Refuse to start with a wrong setting. Changes nothing.
+
+    Args:
+        connection: of the task role.
+        params: of the run, as `write_messages` has them.
+        open_links: gives what makes unsubscribe links, or raises SettingError.
 
     Raises:
         SettingError: there is no such template, audience or e-mail gateway, or it is not active; the subject
-            is wrong or wants an unknown variable; `days_late` or `leap_day_rule` is none.
+            is wrong or wants an unknown variable; `days_late` or `leap_day_rule` is none; unsubscribe links
+            cannot be made.
     """
-    _settings(connection, params)
+    _settings(connection, params, open_links)
 
 
-def write_messages(connection: psycopg.Connection, run: Run, *, now: dt.datetime | None = None) -> Outcome:
+def write_messages(
+    connection: psycopg.Connection,
+    run: Run,
+    *,
+    open_links: Callable[[], Link],
+    now: dt.datetime | None = None,
+) -> Outcome:
     """Write the greetings of the business date, in the transaction of the caller.
 
     Params of the run: `template` (name), `subject` (empty: the template's), `audience` (name; empty: all
@@ -90,6 +110,7 @@ def write_messages(connection: psycopg.Connection, run: Run, *, now: dt.datetime
     Args:
         connection: of the task role, in a transaction.
         run: the run record.
+        open_links: gives what makes unsubscribe links, or raises SettingError.
         now: the moment that says whether a greeting is late; None: the present.
 
     Returns:
@@ -99,7 +120,7 @@ def write_messages(connection: psycopg.Connection, run: Run, *, now: dt.datetime
         SettingError: as `check_settings`.
         psycopg.errors.SerializationFailure: as `outbox.enqueue`.
     """
-    settings = _settings(connection, run.params)
+    settings = _settings(connection, run.params, open_links)
     zone = load_agenda().entry(ROUTINE).zone
     last_on = run.date + dt.timedelta(days=settings.days_late)
     outbox.open_outgoing(connection)
@@ -112,7 +133,7 @@ def write_messages(connection: psycopg.Connection, run: Run, *, now: dt.datetime
             "too_late": today_in(zone, now) > last_on,
         },
     )
-    _render(connection, settings.template, run.date)
+    _render(connection, settings, run.date)
     connection.execute(
         statement("birthday_emails/add_outgoing"),
         {
@@ -139,14 +160,14 @@ def birthdays_of(date: dt.date, leap_day_rule: str) -> list[int]:
     return birthdays
 
 
-def _render(connection: psycopg.Connection, template: EmailTemplate, birthday: dt.date) -> None:
+def _render(connection: psycopg.Connection, settings: _Settings, birthday: dt.date) -> None:
     """Render the e-mails that are still to be written, in batches."""
     connection.execute(statement("birthday_emails/create_rendered"))
-    renderer = Renderer(template)
+    renderer = Renderer(settings.template)
     with connection.cursor("unwritten", row_factory=class_row(_Account)) as accounts:
         accounts.execute(statement("birthday_emails/list_unwritten"))
         for batch in iter(partial(accounts.fetchmany, BATCH), []):
-            rows = [_rendered(renderer, account, birthday) for account in batch]
+            rows = [_rendered(renderer, account, birthday, settings.link) for account in batch]
             with (
                 connection.cursor() as cursor,
                 cursor.copy(statement("birthday_emails/copy_rendered")) as copy,
@@ -156,11 +177,17 @@ def _render(connection: psycopg.Connection, template: EmailTemplate, birthday: d
 
 
 def _rendered(
-    renderer: Renderer, account: _Account, birthday: dt.date
+    renderer: Renderer, account: _Account, birthday: dt.date, link: Link
 ) -> tuple[int, Jsonb | None, str | None]:
     """A row of the table `rendered`: the account, and its payload or its problem."""
-    url = unsubscribe_url(account.email)
-    values = values_of(account.name, account.email, account.birth_on, birthday, url)
+    url = link(account.email)
+    values = values_of(
+        name=account.name,
+        email=account.email,
+        birth_on=account.birth_on,
+        business_date=birthday,
+        unsubscribe_url=url,
+    )
     try:
         rendered = renderer.render(values)
     except RenderError as error:
@@ -168,8 +195,12 @@ def _rendered(
     return account.account_id, Jsonb({**rendered._asdict(), "unsubscribe_url": url}), None
 
 
-def _settings(connection: psycopg.Connection, params: dict[str, Any]) -> _Settings:
-    """The params of a run. Raises SettingError as `check_settings`."""
+def _settings(
+    connection: psycopg.Connection, params: dict[str, Any], open_links: Callable[[], Link]
+) -> _Settings:
+    """What a run works with. Raises SettingError as `check_settings`."""
+    link = open_links()
+    link("ninguem@example.com")  # whose keys or address of ours may be wrong
     days_late = params.get("days_late", 0)
     check_range("days_late", days_late, 0, MOST_DAYS_LATE)
     leap_day_rule = params.get("leap_day_rule", LEAP_DAY_RULE)
@@ -181,6 +212,7 @@ def _settings(connection: psycopg.Connection, params: dict[str, Any]) -> _Settin
         audience_id=find_audience(connection, params.get("audience")),
         days_late=days_late,
         leap_day_rule=leap_day_rule,
+        link=link,
     )
 
 

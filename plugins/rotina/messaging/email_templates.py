@@ -124,7 +124,9 @@ class Renderer:
 
     def __init__(self, template: EmailTemplateSettings) -> None:
         """Raises SettingError, naming field and value, for a template that cannot be used."""
-        used = {name: _check_source(name, getattr(template, name)) for name in ("subject", "preheader", "html")}
+        used = {
+            name: _check_source(name, getattr(template, name)) for name in ("subject", "preheader", "html")
+        }
         text = template.text if template.text.strip() else _derived_text(template.html)
         used["text"] = _check_source("text", text)
         if not _DOCUMENT.match(template.html):
@@ -133,7 +135,9 @@ class Renderer:
         elif "unsubscribe_url" in used["html"]:
             html = template.html
         else:
-            raise SettingError("html", template.html[:80], "a whole document must print {{ unsubscribe_url }}")
+            raise SettingError(
+                "html", template.html[:80], "a whole document must print {{ unsubscribe_url }}"
+            )
         if "unsubscribe_url" not in used["text"]:
             text = _layout("email.txt.j2").replace("{{ content }}", text.rstrip())
         self._company = template.company
@@ -233,9 +237,7 @@ def load_email_template(connection: psycopg.Connection, name: str) -> EmailTempl
     return template
 
 
-def preview(
-    connection: psycopg.Connection, name: str, account_id: int, business_date: dt.date
-) -> Rendered:
+def preview(connection: psycopg.Connection, name: str, account_id: int, business_date: dt.date) -> Rendered:
     """The e-mail that an account would get, by a template that need not be active yet. Its link does nothing.
 
     Args:
@@ -255,15 +257,24 @@ def preview(
         ).fetchone()
     if account is None:
         raise SettingError("account_id", account_id, "there is no such account")
-    birth_on = account["birth_on"]
-    values = {
-        **account,
-        "first_name": _first_name(account["name"]),
+    return Renderer(template).render(
+        values_of(**account, business_date=business_date, unsubscribe_url=_PREVIEW_UNSUBSCRIBE_URL)
+    )
+
+
+def values_of(
+    *, name: str, email: str | None, birth_on: dt.date | None, business_date: dt.date, unsubscribe_url: str
+) -> dict[str, Any]:
+    """What a template gets of an account: `VARIABLES` but for `company`, which the template has itself."""
+    return {
+        "name": name,
+        "first_name": _first_name(name),
+        "email": email,
+        "birth_on": birth_on,
         "age": business_date.year - birth_on.year if birth_on else None,
         "business_date": business_date,
-        "unsubscribe_url": _PREVIEW_UNSUBSCRIBE_URL,
+        "unsubscribe_url": unsubscribe_url,
     }
-    return Renderer(template).render(values)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -365,7 +376,9 @@ def _derived_text(html: str) -> str:
     kept = [int(number) for number in re.findall("\ue000([0-9]+)\ue001", converted)]
     tags = [number for number, code in enumerate(codes) if code.startswith("{%")]
     if [number for number in kept if number in set(tags)] != tags:
-        raise SettingError("text", "", "cannot be derived from the html, whose Jinja tags stand in odd places")
+        raise SettingError(
+            "text", "", "cannot be derived from the html, whose Jinja tags stand in odd places"
+        )
     lines = (line.rstrip() for line in converted.replace("\xa0", " ").splitlines())
     text = re.sub("\n{3,}", "\n\n", "\n".join(lines)).strip()
     if not text:
