@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,6 +19,7 @@ from unittest.mock import patch
 import aiosmtplib
 import jinja2
 import psycopg
+from cryptography.fernet import Fernet
 
 from benchmarks.harness import Result, Sizes, benchmark, database, timed
 from benchmarks.queue_dispatch import MAIL_CONNECTIONS, SENDER, Queue, Send, dispatching, rate
@@ -31,6 +33,7 @@ from rotina.messaging.email_templates import (
     Renderer,
     save_email_template,
 )
+from rotina.messaging.unsubscribe import unsubscribe_url
 from rotina.runs import record
 from rotina.runs.record import Outcome, RunRequest
 from rotina.sql import statement
@@ -57,6 +60,10 @@ HTML = (
 TEXT = "Feliz aniversário, {{ name }}!\n\nDescadastro: {{ unsubscribe_url }}\n"
 TEMPLATE = EmailTemplateSettings(routine.TEMPLATE, SUBJECT, HTML, TEXT, company="Empresa")
 
+BASE_URL = "https://rotina.example.com"
+KEY = "c29tZSBieXRlcyB0aGF0IGFyZSBubyBzZWNyZXQgISE="
+
+_link = partial(unsubscribe_url, BASE_URL, [KEY])
 _SQL = Path(__file__).parent / "sql"
 _numbers = itertools.count(1)
 
@@ -90,6 +97,7 @@ def birthday_emails(sizes: Sizes) -> list[Result]:
                     {
                         "birthdays": routine.birthdays_of(DAY, routine.LEAP_DAY_RULE),
                         "business_date": DAY,
+                        "year": DAY.year,
                         "audience_id": None,
                         "too_late": False,
                     },
@@ -118,7 +126,7 @@ def birthday_emails(sizes: Sizes) -> list[Result]:
 @benchmark
 def birthday_emails_render(_: Sizes) -> list[Result]:
     """Rendering, against a loop that renders the same three templates with Jinja alone."""
-    html, plain = jinja2.Environment(autoescape=True), jinja2.Environment(autoescape=False)  # noqa: S701
+    html, plain = jinja2.Environment(autoescape=True), jinja2.Environment(autoescape=False)
     parts = [plain.from_string(SUBJECT), html.from_string(HTML), plain.from_string(TEXT)]
     renderer = Renderer(TEMPLATE)
     values = [_values(number) for number in range(RENDERED)]
@@ -149,8 +157,8 @@ def birthday_emails_render(_: Sizes) -> list[Result]:
 def birthday_emails_end_to_end(sizes: Sizes) -> list[Result]:
     """From the accounts to the mail server: the routine writes the e-mails and a dispatcher sends them.
 
-    Against a loop that selects the same accounts, renders the same templates with Jinja, builds the e-mails
-    and sends them over connections that stay open, and keeps no state.
+    Against a loop that selects the same accounts, makes their unsubscribe links, renders the same templates
+    with Jinja, builds the e-mails and sends them over connections that stay open, and keeps no state.
     """
     number = sizes.messages // 10
     sent, bare = [], []
@@ -202,7 +210,8 @@ async def greetings(uri: str, endpoint: SmtpEndpoint) -> AsyncIterator[Send]:
 @asynccontextmanager
 async def bare_greetings(uri: str, port: int) -> AsyncIterator[Send]:
     """A loop that selects, renders, builds and sends."""
-    html, plain = jinja2.Environment(autoescape=True), jinja2.Environment(autoescape=False)  # noqa: S701
+    html, plain = jinja2.Environment(autoescape=True), jinja2.Environment(autoescape=False)
+    fernet = Fernet(KEY)
     subject, body, text = plain.from_string(SUBJECT), html.from_string(HTML), plain.from_string(TEXT)
     clients = [aiosmtplib.SMTP(hostname="127.0.0.1", port=port) for _ in range(MAIL_CONNECTIONS)]
     for client in clients:
@@ -210,7 +219,8 @@ async def bare_greetings(uri: str, port: int) -> AsyncIterator[Send]:
 
     async def work(client: aiosmtplib.SMTP, accounts: Iterator[tuple[Any, ...]]) -> None:
         for number, name, email, _ in accounts:
-            values = {**_values(number), "name": name, "email": email}
+            url = f"{BASE_URL}/rotina/unsubscribe/{fernet.encrypt(f'email:{email}'.encode()).decode()}"
+            values = {**_values(number), "name": name, "email": email, "unsubscribe_url": url}
             mail = EmailMessage(policy=SMTP)
             mail["From"] = SENDER
             mail["To"] = email
@@ -218,7 +228,7 @@ async def bare_greetings(uri: str, port: int) -> AsyncIterator[Send]:
             mail["Date"] = format_datetime(dt.datetime.now(dt.UTC))
             mail["Message-ID"] = make_msgid(str(number), "example.com")
             mail["Auto-Submitted"] = "auto-generated"
-            mail["List-Unsubscribe"] = f"<{values['unsubscribe_url']}>"
+            mail["List-Unsubscribe"] = f"<{url}>"
             mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
             mail.set_content(text.render(values))
             mail.add_alternative(body.render(values), subtype="html")
@@ -292,7 +302,7 @@ def _greet(connection: psycopg.Connection) -> Outcome:
     with record.routine_lock(connection, run.routine):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with connection.transaction():
-            outcome = routine.write_messages(connection, run, now=NOW)
+            outcome = routine.write_messages(connection, run, open_links=lambda: _link, now=NOW)
             record.record_step(connection, run.id, "write", outcome)
     connection.isolation_level = None
     return outcome

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import email
+import email.policy
 import html
 import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
 from rotina.errors import SettingError
+from rotina.local.mailbox import Mailbox, create_smtp
 from rotina.messaging import birthday_emails
+from rotina.messaging.adapters.opening import open_adapter
 from rotina.messaging.birthday_emails import Link, birthdays_of, check_settings, write_messages
 from rotina.messaging.email_templates import EmailTemplateSettings, save_email_template
+from rotina.messaging.gateways import load_gateway
+from rotina.messaging.queue_dispatch import Dispatcher
 from rotina.messaging.unsubscribe import address_of, unsubscribe_url
-from rotina.runs.business_date import Occasion, business_date_of
+from rotina.runs.business_date import Occasion, business_date_of, today_in
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES, ROUTINE_TITLES
 from rotina.sql import statement
 from tests.messaging.queue_data import add_account, add_gateway, insert, messages
+from tests.messaging.test_adapters_smtp import endpoint as smtp_endpoint
 from tests.runs_by_hand import do_work
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
@@ -211,6 +221,44 @@ def test_an_address_with_an_international_domain(
     assert messages(owner)[0]["recipient"] == "ana@açaí.com.br"
 
 
+def test_a_greeting_arrives(
+    owner: psycopg.Connection, connection: psycopg.Connection, task_uri: str, tmp_path: Path
+) -> None:
+    """From the account to the mailbox: over SMTP, by the dispatcher."""
+    today = today_in(SAO_PAULO)
+    born = today.replace(year=1992)  # a leap year, as today's may be
+    add_person(owner, born, name="Zoë <b> 🎂", email="zoe@Açaí.example")
+    do_work(connection, partial(write_messages, open_links=open_links), today, **ROUTINE, days_late=1)
+    (payload,) = [message["payload"] for message in messages(owner)]
+    mailbox = Mailbox(tmp_path / "mailbox")
+    asyncio.run(_dispatch(connection, task_uri, mailbox))
+    assert [message["status"] for message in messages(owner)] == ["sent"]
+    (path,) = (tmp_path / "mailbox").glob("*.eml")
+    mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.SMTP)
+    assert mail["To"] == "zoe@xn--aa-4iaz.example"
+    assert mail["Subject"] == "Feliz aniversário, Zoë!"
+    assert mail["List-Unsubscribe"] == f"<{payload['unsubscribe_url']}>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,))
+        assert part is not None
+        assert part.get_content().strip() == payload["text" if kind == "plain" else "html"].strip()
+
+
+async def _dispatch(connection: psycopg.Connection, uri: str, mailbox: Mailbox) -> None:
+    """Send what waits to a mail server that keeps it."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: create_smtp(mailbox), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    gateway = load_gateway(connection, "mail")
+    adapter = open_adapter(gateway, smtp_endpoint(port))
+    async with server:
+        await Dispatcher(
+            gateway, adapter, lambda: asyncpg.connect(uri), run_id=None, budget_seconds=30.0
+        ).run()
+        await adapter.close()
+
+
 # -- whose birthday it is ---------------------------------------------------------------------------------
 
 
@@ -298,7 +346,13 @@ def test_the_birthdays_come_from_the_index(owner: psycopg.Connection, connection
         "select 'person', 'x', date '1950-01-01' + n % 20000 from generate_series(1, 50000) as n"
     )
     owner.execute("vacuum analyze crm.account")
-    values = {"birthdays": [228, 229], "business_date": DAY, "audience_id": None, "too_late": False}
+    values = {
+        "birthdays": [228, 229],
+        "business_date": DAY,
+        "year": DAY.year,
+        "audience_id": None,
+        "too_late": False,
+    }
     with connection.transaction():
         rows = connection.execute(
             b"explain " + statement("birthday_emails/select_accounts").encode(), values

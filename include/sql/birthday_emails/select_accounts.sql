@@ -2,8 +2,8 @@
 -- none and why. Of accounts with one address one is greeted: the one that has its greeting already, else the
 -- lowest of the audience. The others are looked at outside of the audience too, so that two runs with two
 -- audiences do not greet one address twice.
--- Parameters: birthdays (of the day: month * 100 + day), business_date, audience_id (empty: all accounts),
--- too_late (whether the day is over for good).
+-- Parameters: birthdays (of the day: month * 100 + day), business_date and its year, audience_id (empty: all
+-- accounts), too_late (whether the day is over for good).
 create temp table birthday on commit drop as
 with born as materialized (
     select
@@ -16,7 +16,7 @@ with born as materialized (
             select from crm.audience_account as s
             where s.audience_id = %(audience_id)s and s.account_id = a.id
         ) as wanted,
-        'birthday:' || a.id || ':' || extract(year from %(business_date)s::date) as dedupe_key
+        'birthday:' || a.id || ':' || %(year)s as dedupe_key
     from crm.account as a
     where
         (extract(month from a.birth_on) * 100 + extract(day from a.birth_on))::integer
@@ -26,7 +26,7 @@ with born as materialized (
         and a.birth_on < %(business_date)s::date
 ),
 
-keyed as materialized (
+keyed as (
     select
         b.*,
         -- One by one: the cost does not grow with the keys ever written.

@@ -129,6 +129,7 @@ def write_messages(
         {
             "birthdays": birthdays_of(run.date, settings.leap_day_rule),
             "business_date": run.date,
+            "year": run.date.year,
             "audience_id": settings.audience_id,
             "too_late": today_in(zone, now) > last_on,
         },
