@@ -56,8 +56,9 @@ chaos: $(DEVELOPMENT) ## Kill dispatchers and PostgreSQL, count what was sent: m
 plans: $(DEVELOPMENT) ## Read what a claim reads with 5 million sent and 50,000 waiting messages, and an old transaction
 	@ROTINA_SENT_MESSAGES=5000000 $(RUN) pytest tests/messaging/test_queue_plans.py -k a_claim_reads --timeout 1800
 
-docs: $(DEVELOPMENT) ## Write the generated docs
+docs: $(DEVELOPMENT) ## Write the generated docs, and compile the layout of e-mails
 	@$(RUN) rotina.docs
+	@$(RUN) rotina.messaging.email_layout
 
 lock: $(DEVELOPMENT) ## Pin the newest versions of everything in constraints.txt
 	@$(RUN) uv pip compile --universal --python-version 3.11 --upgrade --no-header --no-annotate --quiet \

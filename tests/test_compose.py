@@ -41,6 +41,7 @@ SECRETS = {
     "MAIL_PASSWORD",
     "POSTGRES_PASSWORD",
     "ROTINA_TASK_PASSWORD",
+    "UNSUBSCRIBE_KEY",
 }
 AIRFLOW_SERVICES = {"migrate", "api-server", "scheduler", "dag-processor", "triggerer"}
 ONE_SHOT = {"databases", "migrate"}

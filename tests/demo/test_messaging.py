@@ -13,6 +13,11 @@ from rotina.demo.generate import NULL, Plan, generate
 from rotina.errors import SettingError
 from rotina.local import gateway_simulator
 from rotina.messaging.dunning import StepSettings, due_dates
+from rotina.messaging.email_templates import (
+    EmailTemplateSettings,
+    load_email_template,
+    save_email_template,
+)
 from rotina.messaging.gateways import GatewaySettings, check_gateway, load_gateways
 from rotina.messaging.send_windows import open_until
 from rotina.messaging.templates import TemplateSettings, check_template, save_template, sync_templates
@@ -153,6 +158,9 @@ def test_the_settings_are_such_as_a_person_could_save(
     assert [StepSettings(*step).days for step in steps] == [-3, 0, 3, 10]
     for step in steps:
         check_template(connection, step[2], "billing_messages")
+    email = load_email_template(connection, "aniversario")
+    fields = {name: getattr(email, name) for name in EmailTemplateSettings.__dataclass_fields__}
+    save_email_template(connection, EmailTemplateSettings(**fields), "admin")
     ((signature,),) = rows(owner, "select id from crm.message_template where code = 'assinatura_digital'")
     check_template(connection, signature, "signature_links")
 

@@ -211,7 +211,11 @@ def send_by(script: Script, message: Outgoing | None = None, **changes: Any) -> 
         ({"content": "550 5.1.1 said of whom?"}, Outcome.REJECTED, 550),
         # no such address
         ({"RCPT": "550 5.1.1 no such mailbox"}, Outcome.NO_SUCH_ADDRESS, 550),
-        ({"RCPT": "550-5.1.1 The email account that you tried to reach\r\n550 5.1.1 does not exist."}, Outcome.NO_SUCH_ADDRESS, 550),
+        (
+            {"RCPT": "550-5.1.1 The email account that you tried to reach\r\n550 5.1.1 does not exist."},
+            Outcome.NO_SUCH_ADDRESS,
+            550,
+        ),
         ({"RCPT": "553 5.1.3 no address"}, Outcome.NO_SUCH_ADDRESS, 553),
         ({"RCPT": "551 5.1.6 moved"}, Outcome.NO_SUCH_ADDRESS, 551),
         ({"RCPT": "550 5.1.10 RESOLVER.ADR.RecipientNotFound"}, Outcome.NO_SUCH_ADDRESS, 550),

@@ -1,4 +1,5 @@
--- Gateways, templates as the gateway simulator has them, the dunning schedule, and who gets no messages.
+-- Gateways, templates as the gateway simulator has them, the dunning schedule, an e-mail template, and who gets no
+-- messages.
 -- No parameters.
 insert into crm.gateway (code, name, kind, connection_id, settings, rate)
 values (
@@ -69,6 +70,18 @@ from (
 ) as step (name, days, template_code, priority, next_business_day, valid_days)
 inner join crm.message_template as template on step.template_code = template.code
 order by step.days;
+insert into crm.email_template (name, subject, preheader, html, company, updated_by)
+values (
+    'aniversario',
+    'Feliz aniversário, {{ first_name }}!',
+    'Hoje o dia é seu.',
+    '<h1>Feliz aniversário, {{ first_name }}!</h1>
+<p>Hoje o dia é seu{% if age %}, e são {{ age }} anos{% endif %}: que seja de muita alegria.</p>
+<p>Obrigado por estar com a gente. Um abraço de toda a equipe da {{ company }}!</p>
+',
+    'Rotina Demonstração',
+    'demo'
+);
 insert into crm.suppression (channel, address, reason, source, created_at)
 select
     'phone' as channel,

@@ -26,6 +26,7 @@ class Secrets:
     api_secret_key: str
     gateway_token: str
     gateway_webhook_secret: str
+    unsubscribe_key: str
     passwords: dict[str, str]
 
     def __repr__(self) -> str:
@@ -43,6 +44,7 @@ def load_secrets(home: Path) -> Secrets:
             api_secret_key=secrets.token_urlsafe(48),
             gateway_token=secrets.token_urlsafe(24),
             gateway_webhook_secret=secrets.token_urlsafe(24),
+            unsubscribe_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             passwords={login: secrets.token_urlsafe(9) for login in LOGINS},
         )
         stored = asdict(generated) | stored
@@ -129,6 +131,7 @@ def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> 
         "AIRFLOW_CONN_MESSAGE_GATEWAY_WEBHOOK": json.dumps(
             {"conn_type": "http", "password": own.gateway_webhook_secret}
         ),
+        "AIRFLOW_CONN_UNSUBSCRIBE": json.dumps({"conn_type": "generic", "password": own.unsubscribe_key}),
     }
 
 

@@ -1,14 +1,14 @@
 """`python -m rotina.messaging.email_layout`: compiles the layout of e-mails, which is written in MJML.
 
-MJML knows what mail programs need (tables for Outlook, inline styles for Gmail); it is compiled when the layout
-changes, not when an e-mail is written.
+MJML knows what mail programs need (tables for Outlook, inline styles for Gmail); it is compiled when the
+layout changes, not when an e-mail is written.
 """
 
 from __future__ import annotations
 
 from mjml import mjml2html
 
-from rotina.messaging.email_templates import LAYOUTS
+from rotina.runs.summary import LAYOUTS
 
 SOURCE = LAYOUTS / "email.mjml"
 COMPILED = LAYOUTS / "email.html.j2"

@@ -1,7 +1,8 @@
 """E-mail templates: what Rotina writes to accounts, in Jinja, with a fixed set of variables.
 
-Templates are written by users, so they are rendered in Jinja's sandbox, without its globals, and can include no
-file. What a variable holds is printed as text, whatever is in it. docs/email-templates.md is for those who write them.
+Templates are written by users, so they are rendered in Jinja's sandbox, without its globals, and can include
+no file. What a variable holds is printed as text, whatever is in it. docs/email-templates.md is for those who
+write them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import inscriptis
@@ -24,9 +24,8 @@ from psycopg.rows import dict_row
 
 from rotina.errors import RotinaError, SettingError
 from rotina.messaging.gateways import changes, check_text, record_audit
+from rotina.runs.summary import LAYOUTS
 from rotina.sql import statement
-
-LAYOUTS = Path(__file__).parents[3] / "include" / "layouts"
 
 #: What an e-mail to an account may print: the meaning in English, and as a form shows it.
 VARIABLES: dict[str, tuple[str, str]] = {
@@ -58,6 +57,9 @@ _PREVIEW_UNSUBSCRIBE_URL = "https://preview.invalid/unsubscribe"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+_LINE_OF_TAGS = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\})+)[ \t]*\n", re.MULTILINE)
+#: Stands for the Jinja code of that number while a parser of HTML reads the words around it.
+_CODE = re.compile("\ue000([0-9]+)\ue001")
 _DOCUMENT = re.compile(r"\s*<(!doctype|html)\b", re.IGNORECASE)
 #: Tags that would reach beyond the template, or print what a variable holds as it is.
 _REFUSED_TAGS: dict[type[nodes.Node], str] = {
@@ -77,7 +79,7 @@ class EmailTemplateSettings:
     name: str
     subject: str
     html: str
-    """Jinja: what stands inside the default layout; or a whole document, which begins with <!doctype or <html."""
+    """Jinja: what stands inside the default layout; or a whole document, beginning with <!doctype or <html."""
     text: str = ""
     """Jinja: the text part; empty: derived from `html`."""
     preheader: str = ""
@@ -143,14 +145,15 @@ class Renderer:
         self._company = template.company
         self._subject = _environment(html=False).from_string(template.subject)
         self._html = _environment(html=True).from_string(html)
-        self._text = _environment(html=False).from_string(text)
+        # Of a line of tags nothing is left, while a tag at the end of a line leaves the line its end.
+        self._text = _environment(html=False).from_string(_LINE_OF_TAGS.sub(r"\1", text))
 
     def render(self, values: Mapping[str, Any]) -> Rendered:
         """The e-mail to one account.
 
         Args:
-            values: those of `VARIABLES`; `company` may be left out. What is not a text or a date prints as Python
-                shows it, and None not at all: a template has to ask first.
+            values: those of `VARIABLES`; `company` may be left out. None cannot be printed: the template has
+                to ask first.
 
         Raises:
             RenderError: the template fails for these values, or its subject is blank or too long.
@@ -179,7 +182,7 @@ class Renderer:
 def save_email_template(connection: psycopg.Connection, settings: EmailTemplateSettings, login: str) -> int:
     """Insert an e-mail template or change the one of that name; returns its id.
 
-    E-mails written before stay as they are. An audit row tells who changed what, with the old and the new words.
+    E-mails written before stay as they are. An audit row tells who changed what, in old and new words.
 
     Raises:
         SettingError: a field is wrong.
@@ -285,8 +288,6 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             undefined=jinja2.StrictUndefined,
             autoescape=html,
             finalize=_printable,
-            trim_blocks=True,
-            lstrip_blocks=True,
             keep_trailing_newline=True,
         )
         self.globals.clear()
@@ -321,7 +322,7 @@ def _date(value: dt.date, form: str = "%d/%m/%Y") -> str:
 
 
 def _impersonal(error: Exception, values: Mapping[str, Any]) -> str:
-    """Jinja's words without those of the account; of another error only its name, for Python quotes values."""
+    """Jinja's words without those of the account; of another error its name: Python quotes values."""
     if not isinstance(error, jinja2.TemplateError):
         return type(error).__name__
     texts = [str(value) for value in values.values()]
@@ -367,25 +368,25 @@ def _derived_text(html: str) -> str:
         elif kind.startswith("comment"):
             continue
         elif kind.endswith("_begin") or kind == "raw_end":
-            # Characters of the private use area stand for the Jinja code, which no parser of HTML understands.
             words.append(f"\ue000{len(codes)}\ue001")
             codes.append(value)
         else:
             codes[-1] += value
     converted = inscriptis.get_text("".join(words), ParserConfig(display_links=True)) if words else ""
-    kept = [int(number) for number in re.findall("\ue000([0-9]+)\ue001", converted)]
-    tags = [number for number, code in enumerate(codes) if code.startswith("{%")]
-    if [number for number in kept if number in set(tags)] != tags:
-        raise SettingError(
-            "text", "", "cannot be derived from the html, whose Jinja tags stand in odd places"
-        )
+    kept = [codes[int(number)] for number in _CODE.findall(converted)]
+    tags = [code for code in codes if code.startswith("{%")]
+    # Of a table the words are put in columns, and away from the tags between its cells.
+    if [code for code in kept if code.startswith("{%")] != tags or (
+        tags and re.search("<table", html, re.IGNORECASE)
+    ):
+        raise SettingError("text", "", "cannot be derived from html with Jinja tags in such places; write it")
     lines = (line.rstrip() for line in converted.replace("\xa0", " ").splitlines())
     text = re.sub("\n{3,}", "\n\n", "\n".join(lines)).strip()
     if not text:
         raise SettingError("text", "", "is blank, and the html has no words to derive it from")
-    text = re.sub("\ue000([0-9]+)\ue001", lambda match: codes[int(match[1])], text)
-    # A line with only a tag prints nothing: of the blank lines around it those before it are enough.
-    return re.sub(r"^(\{%.*%\})\n\n", r"\1\n", text, flags=re.MULTILINE) + "\n"
+    text = _CODE.sub(lambda code: codes[int(code[1])], text)
+    # A line of tags prints nothing: of the blank lines around it those before it are enough.
+    return re.sub(rf"{_LINE_OF_TAGS.pattern}\n", r"\1\n", text, flags=re.MULTILINE) + "\n"
 
 
 def _first_name(name: str) -> str:

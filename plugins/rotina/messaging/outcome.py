@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     #: The recipient wants no messages: failed, and the address is suppressed.
     OPTED_OUT = "opted_out"
-    #: The mail server says that there is no such address (a hard bounce): failed, and the address is suppressed.
+    #: The mail server says that there is no such address (a hard bounce): failed, and suppressed too.
     NO_SUCH_ADDRESS = "no_such_address"
     #: Our settings are wrong (credentials, template): pauses the gateway, spends no attempt.
     CONFIGURATION = "configuration"
