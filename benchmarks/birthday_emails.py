@@ -27,7 +27,6 @@ from benchmarks.stubs import smtp_sink
 from rotina.messaging import birthday_emails as routine
 from rotina.messaging.adapters import SmtpEndpoint
 from rotina.messaging.email_templates import (
-    LAYOUTS,
     EmailTemplateSettings,
     Rendered,
     Renderer,
@@ -36,6 +35,7 @@ from rotina.messaging.email_templates import (
 from rotina.messaging.unsubscribe import unsubscribe_url
 from rotina.runs import record
 from rotina.runs.record import Outcome, RunRequest
+from rotina.runs.summary import LAYOUTS
 from rotina.sql import statement
 
 DAY = dt.date(2026, 11, 20)

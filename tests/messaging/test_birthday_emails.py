@@ -24,7 +24,7 @@ from rotina.local.mailbox import Mailbox, create_smtp
 from rotina.messaging import birthday_emails
 from rotina.messaging.adapters.opening import open_adapter
 from rotina.messaging.birthday_emails import Link, birthdays_of, check_settings, write_messages
-from rotina.messaging.email_templates import EmailTemplateSettings, save_email_template
+from rotina.messaging.email_templates import EmailTemplateSettings, Renderer, save_email_template
 from rotina.messaging.gateways import load_gateway
 from rotina.messaging.queue_dispatch import Dispatcher
 from rotina.messaging.unsubscribe import address_of, unsubscribe_url
@@ -52,9 +52,9 @@ def mail(owner: psycopg.Connection) -> int:
     return add_gateway(owner, "mail", kind="smtp")
 
 
-def add_template(owner: psycopg.Connection, name: str = "aniversario", **parts: str) -> None:
+def add_template(owner: psycopg.Connection, name: str = "aniversario", **parts: Any) -> None:
     """An e-mail template, a birthday greeting unless told otherwise."""
-    values = {
+    values: dict[str, Any] = {
         "subject": "Feliz aniversário, {{ first_name }}!",
         "html": "<p>Olá, {{ name }}! Parabéns pelos {{ age }} anos.</p>",
         "text": "Olá, {{ name }}! Parabéns pelos {{ age }} anos.",
@@ -574,7 +574,7 @@ def test_those_who_have_their_message_are_not_rendered_again(
     late = add_person(owner)
     rendered: list[str] = []
 
-    class Watched(birthday_emails.Renderer):
+    class Watched(Renderer):
         def render(self, values: Any) -> Any:
             rendered.append(values["email"])
             return super().render(values)
@@ -684,19 +684,16 @@ def test_the_gateway_is_named_where_there_is_not_one_alone(
         check(connection)
 
 
+@pytest.mark.parametrize(("base_url", "keys"), [(BASE_URL, []), ("rotina", KEYS)])
 def test_without_what_unsubscribe_links_take_nothing_is_written(
-    owner: psycopg.Connection, connection: psycopg.Connection
+    owner: psycopg.Connection, connection: psycopg.Connection, base_url: str, keys: list[str]
 ) -> None:
+    def open_wrong_links() -> Link:
+        return partial(unsubscribe_url, base_url, keys)
+
     add_person(owner)
-    links: Any
-    for links in (partial(unsubscribe_url, BASE_URL, []), partial(unsubscribe_url, "rotina", KEYS)):
-        with pytest.raises(SettingError):
-            check_settings(connection, {}, open_links=lambda links=links: links)
-        with pytest.raises(SettingError):
-            do_work(
-                connection,
-                partial(write_messages, open_links=lambda links=links: links, now=at(DAY)),
-                DAY,
-                **ROUTINE,
-            )
+    with pytest.raises(SettingError):
+        check_settings(connection, {}, open_links=open_wrong_links)
+    with pytest.raises(SettingError):
+        do_work(connection, partial(write_messages, open_links=open_wrong_links), DAY, **ROUTINE)
     assert messages(owner) == []

@@ -1,7 +1,6 @@
--- The persons to greet for a day, in a temp table: who has the greeting of that birthday already, and who gets
--- none and why. Of accounts with one address one is greeted: the one that has its greeting already, else the
--- lowest of the audience. The others are looked at outside of the audience too, so that two runs with two
--- audiences do not greet one address twice.
+-- The persons to greet for a day, in a temp table: who has the greeting of that birthday already, and who
+-- gets none and why. Of the accounts of one address one is greeted: that which has its greeting already, in
+-- the audience or not (so that two runs with two audiences do not greet it twice), else the lowest.
 -- Parameters: birthdays (of the day: month * 100 + day), business_date and its year, audience_id (empty: all
 -- accounts), too_late (whether the day is over for good).
 create temp table birthday on commit drop as
