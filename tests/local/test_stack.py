@@ -22,6 +22,7 @@ from rotina.local.postgres import AIRFLOW_DATABASE, EmbeddedPostgres
 from rotina.local.settings import LocalSettings
 from rotina.local.stack import Stack, StackError, business_today, check_ports
 from rotina.local.supervision import PARTS, Supervision
+from rotina.messaging.unsubscribe import unsubscribe_url
 
 
 @pytest.fixture
@@ -223,6 +224,8 @@ def test_what_airflow_is_told(tmp_path: Path, postgres: EmbeddedPostgres) -> Non
     assert json.loads(environment["AIRFLOW_CONN_SMTP_DEFAULT"])["port"] == 9025
     gateway = json.loads(environment["AIRFLOW_CONN_MESSAGE_GATEWAY"])
     assert gateway["password"] == load_secrets(tmp_path).gateway_token
+    (key,) = json.loads(environment["AIRFLOW_CONN_UNSUBSCRIBE"])["password"].split(",")
+    assert unsubscribe_url(environment["AIRFLOW__API__BASE_URL"], [key], "ana@example.com")
     # The same secrets each time, readable by nobody else.
     assert airflow_environment(settings, postgres) == environment
     passwords = Path(environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])

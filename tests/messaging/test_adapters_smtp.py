@@ -335,7 +335,11 @@ def test_a_connection_is_used_again_and_replaced_after_its_share() -> None:
 
 def test_one_bad_recipient_stops_nobody() -> None:
     script = Script({"RCPT": ["250 ok", "550 5.1.1 unknown", "250 ok"]})
-    assert send_several(script, [email()] * 3) == [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.ACCEPTED]
+    assert send_several(script, [email()] * 3) == [
+        Outcome.ACCEPTED,
+        Outcome.NO_SUCH_ADDRESS,
+        Outcome.ACCEPTED,
+    ]
     assert script.connections == 1
     assert script.count("RSET") == 1
 
@@ -347,8 +351,8 @@ def test_one_bad_recipient_stops_nobody() -> None:
         ({"MAIL": ["250 ok", CUT, "250 ok"]}, [Outcome.ACCEPTED] * 2),
         ({"MAIL": ["250 ok", "421 4.4.2 idle", "250 ok"]}, [Outcome.ACCEPTED] * 2),
         ({"DATA": ["354 go on", CUT, "354 go on"]}, [Outcome.ACCEPTED] * 2),
-        ({"RCPT": ["550 5.1.1 no", "250 ok"], "RSET": "502 what?"}, [Outcome.REJECTED, Outcome.ACCEPTED]),
-        ({"RCPT": ["550 5.1.1 no", "250 ok"], "RSET": CUT}, [Outcome.REJECTED, Outcome.ACCEPTED]),
+        ({"RCPT": ["550 5.7.1 no", "250 ok"], "RSET": "502 what?"}, [Outcome.REJECTED, Outcome.ACCEPTED]),
+        ({"RCPT": ["550 5.7.1 no", "250 ok"], "RSET": CUT}, [Outcome.REJECTED, Outcome.ACCEPTED]),
         # but a message that was handed over is never sent again
         ({"content": ["250 ok", CUT, "250 ok"]}, [Outcome.ACCEPTED, Outcome.MAYBE_SENT]),
         ({"content": ["250 ok", "421 4.3.2 closing", "250 ok"]}, [Outcome.ACCEPTED, Outcome.TRANSIENT]),
@@ -586,7 +590,12 @@ def test_the_mailbox_of_the_embedded_environment(tmp_path: Path) -> None:
             recipients = ("ana@example.com", "ana@refused.example", "ana@later.example", "joão@example.com")
             return [(await adapter.send(email(recipient=recipient))).outcome for recipient in recipients]
 
-    assert asyncio.run(run()) == [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.DEFERRED, Outcome.ACCEPTED]
+    assert asyncio.run(run()) == [
+        Outcome.ACCEPTED,
+        Outcome.NO_SUCH_ADDRESS,
+        Outcome.DEFERRED,
+        Outcome.ACCEPTED,
+    ]
     _, received = mailbox.messages()
     assert received.recipients == ["ana@example.com"]
     assert received.header("Subject") == "Seu boleto vence amanhã"

@@ -159,7 +159,7 @@ def test_an_opt_out_suppresses_the_address(
 def test_a_hard_bounce_suppresses_the_address_and_is_told_apart_from_an_opt_out(
     connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
 ) -> None:
-    gateway = add_gateway(owner, "mail", kind="smtp")
+    gateway = add_gateway(owner, kind="smtp")
     add_message(owner, gateway, recipient="Ana@example.com")
     dispatch(connection, task_uri, always(Outcome.NO_SUCH_ADDRESS, error="550 5.1.1 no such mailbox"))
     found = owner.execute("select channel, address, reason, source from crm.suppression").fetchall()

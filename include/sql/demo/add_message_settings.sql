@@ -1,5 +1,5 @@
--- Gateways, templates as the gateway simulator has them, the dunning schedule, an e-mail template, and who gets no
--- messages.
+-- Gateways, templates as the gateway simulator has them, the dunning schedule, an e-mail template, and who gets
+-- no messages.
 -- No parameters.
 insert into crm.gateway (code, name, kind, connection_id, settings, rate)
 values (

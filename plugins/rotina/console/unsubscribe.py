@@ -1,9 +1,10 @@
 """One-click unsubscribe (RFC 8058): where the link of an e-mail leads to, /rotina/unsubscribe/{token}.
 
 The token is the proof, so there is no login, no cookie and nothing to forge. Only a POST unsubscribes: mail
-programs send it when somebody clicks their own button, and the page does with its button. A GET changes nothing,
-because what checks links for viruses opens them all. Everything that waits (for the database, for a secrets
-backend) is done in threads, in few of them, because the API server's event loop also serves the tasks.
+programs send it when somebody clicks their own button, and the page does with its button. A GET changes
+nothing, because what checks links for viruses opens them all. Everything that waits (for the database, for
+a secrets backend) is done in threads, in few of them, because the API server's event loop also serves the
+tasks.
 """
 
 from __future__ import annotations

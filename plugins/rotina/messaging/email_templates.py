@@ -79,7 +79,7 @@ class EmailTemplateSettings:
     name: str
     subject: str
     html: str
-    """Jinja: what stands inside the default layout; or a whole document, beginning with <!doctype or <html."""
+    """Jinja: what stands inside the default layout; or a whole document: <!doctype … or <html …"""
     text: str = ""
     """Jinja: the text part; empty: derived from `html`."""
     preheader: str = ""

@@ -1,13 +1,14 @@
-"""One-click unsubscribe (RFC 8058): the link in an e-mail that needs no login and ends the e-mails to its address.
+"""One-click unsubscribe (RFC 8058): a link that needs no login and ends the e-mails to its address.
 
 The link carries the address itself, encrypted and signed (Fernet: AES-128-CBC and HMAC-SHA256), and nothing
-else. So a click suppresses exactly the address that the e-mail went to, for as long as there is the key: also
-when the account has another address by now, or is gone, and when the message was archived or deleted. A hash of
-the address could not do that, and a message's key only as long as the message is kept. Nobody without the key
-can read an address in a link, or make a link for somebody else. Links do not expire; a click twice does no harm.
+else. So a click suppresses exactly the address that the e-mail went to, for as long as there is the key:
+also when the account has another address by now, or is gone, and when the message was archived or deleted.
+A hash of the address could not do that, and a message's key only as long as the message is kept. Nobody
+without the key can read an address in a link, or make a link for somebody else. Links do not expire; a
+click twice does no harm.
 
-Keys are Fernet keys, the newest first, as in Airflow's own [core] fernet_key: that one makes links, all of them
-open links.
+Keys are Fernet keys, the newest first, as in Airflow's own [core] fernet_key: that one makes links, all of
+them open links.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _cipher(keys: tuple[str, ...]) -> MultiFernet:
 
 @cache
 def _checked_base(base_url: str) -> str:
-    """The address without a slash at its end. One click takes HTTPS (RFC 8058); this machine may do without."""
+    """The address without a slash at its end. One click takes HTTPS (RFC 8058); here it may do without."""
     try:
         parts = urlsplit(base_url)
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -42,10 +42,11 @@ _SERVICE_CLOSING = 421
 #: The server wants a login, another one or a safer one (RFC 4954), to whatever command it says so.
 _LOGIN_WANTED = (530, 534, 535, 538)
 
-#: What says of a recipient that there is no such address and will be none (RFC 3463, RFC 7505): 5.1.1 no such
-#: mailbox, 5.1.3 not an address at all, 5.1.6 moved without a trace, 5.1.10 its domain declares that it takes no
-#: mail. Not 5.1.2, a domain that was not found: a broken resolver of ours says it of everybody. Nor 5.2.x (full,
-#: disabled for now), 5.7.x (policy, our reputation), or a bare 550, which may be any of these.
+#: What says of a recipient that there is no such address and will be none (RFC 3463, RFC 7505): 5.1.1 no
+#: such mailbox, 5.1.3 not an address at all, 5.1.6 moved without a trace, 5.1.10 its domain declares that
+#: it takes no mail. Not 5.1.2, a domain that was not found: a broken resolver of ours says it of everybody.
+#: Nor 5.2.x (full, disabled for now), 5.7.x (policy, our reputation), or a bare 550, which may be any of
+#: these.
 _NO_SUCH_ADDRESS = re.compile(r"5\.1\.(1|3|6|10)(?![.0-9])")
 
 _BYE_SECONDS = 2.0
