@@ -34,12 +34,13 @@ from rotina.messaging.email_templates import (
 )
 from rotina.messaging.unsubscribe import unsubscribe_url
 from rotina.runs import record
+from rotina.runs.agenda import load_agenda
+from rotina.runs.business_date import today_in
 from rotina.runs.record import Outcome, RunRequest
 from rotina.runs.summary import LAYOUTS
 from rotina.sql import statement
 
 DAY = dt.date(2026, 11, 20)
-NOW = dt.datetime(2026, 11, 20, 10, tzinfo=dt.UTC)
 #: Fifty years of birthdays.
 FIRST_ON, DAYS = dt.date(1950, 1, 1), 18_262
 ROUNDS = 5
@@ -163,7 +164,8 @@ def birthday_emails_end_to_end(sizes: Sizes) -> list[Result]:
     number = sizes.messages // 10
     sent, bare = [], []
     with database() as uri, smtp_sink() as port, _connect(uri) as connection:
-        _add_accounts(connection, number, dt.date(1990, DAY.month, DAY.day), 1)
+        today = today_in(load_agenda().entry(routine.ROUTINE).zone)
+        _add_accounts(connection, number, today.replace(year=1992), 1)
         Queue(uri, kind="smtp", settings={"connections": MAIL_CONNECTIONS})
         save_email_template(connection, TEMPLATE, "bench")
         endpoint = SmtpEndpoint(
@@ -177,9 +179,9 @@ def birthday_emails_end_to_end(sizes: Sizes) -> list[Result]:
             connect_timeout=5.0,
         )
         for _round in range(ROUNDS):
-            bare.append(rate(number, bare_greetings, uri, port))
+            bare.append(rate(number, bare_greetings, uri, port, today))
             _empty(connection)
-            sent.append(rate(number, greetings, uri, endpoint))
+            sent.append(rate(number, greetings, uri, endpoint, today))
             counts = connection.execute("select status, count(*) from crm.message group by 1").fetchall()
             assert counts == [("sent", number)], counts
     return [
@@ -195,20 +197,20 @@ def birthday_emails_end_to_end(sizes: Sizes) -> list[Result]:
 
 
 @asynccontextmanager
-async def greetings(uri: str, endpoint: SmtpEndpoint) -> AsyncIterator[Send]:
+async def greetings(uri: str, endpoint: SmtpEndpoint, day: dt.date) -> AsyncIterator[Send]:
     """The step of the routine, then a dispatcher that sends what it wrote."""
     with _connect(uri) as connection:
         async with dispatching(uri, endpoint) as dispatch:
 
             async def send() -> None:
-                _greet(connection)
+                _greet(connection, day)
                 await dispatch()
 
             yield send
 
 
 @asynccontextmanager
-async def bare_greetings(uri: str, port: int) -> AsyncIterator[Send]:
+async def bare_greetings(uri: str, port: int, day: dt.date) -> AsyncIterator[Send]:
     """A loop that selects, renders, builds and sends."""
     html, plain = jinja2.Environment(autoescape=True), jinja2.Environment(autoescape=False)
     fernet = Fernet(KEY)
@@ -238,7 +240,7 @@ async def bare_greetings(uri: str, port: int) -> AsyncIterator[Send]:
     with _connect(uri) as connection:
 
         async def send() -> None:
-            accounts = iter(_bare_accounts(connection))
+            accounts = iter(_bare_accounts(connection, day))
             await asyncio.gather(*(work(client, accounts) for client in clients))
 
         yield send
@@ -279,10 +281,9 @@ def _add_accounts(connection: psycopg.Connection, number: int, first_on: dt.date
     connection.execute("vacuum analyze crm.account")
 
 
-def _bare_accounts(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
-    return _execute(
-        connection, "bare_birthday_accounts", birthdays=routine.birthdays_of(DAY, routine.LEAP_DAY_RULE)
-    ).fetchall()
+def _bare_accounts(connection: psycopg.Connection, day: dt.date = DAY) -> list[tuple[Any, ...]]:
+    birthdays = routine.birthdays_of(day, routine.LEAP_DAY_RULE)
+    return _execute(connection, "bare_birthday_accounts", birthdays=birthdays).fetchall()
 
 
 @contextmanager
@@ -293,16 +294,16 @@ def _without_index(connection: psycopg.Connection) -> Iterator[None]:
         yield
 
 
-def _greet(connection: psycopg.Connection) -> Outcome:
-    """The step of a run as its task does it."""
-    request = RunRequest(
-        routine.ROUTINE, "crm304rp", f"bench_{next(_numbers)}_{id(connection)}", "manual", DAY, None, {}
-    )
+def _greet(connection: psycopg.Connection, day: dt.date = DAY) -> Outcome:
+    """The step of a run as its task does it, at seven o'clock of the day."""
+    dag_run_id = f"bench_{next(_numbers)}_{id(connection)}"
+    request = RunRequest(routine.ROUTINE, "crm304rp", dag_run_id, "manual", day, None, {"days_late": 1})
     run = record.open_run(connection, request)
+    now = dt.datetime.combine(day, dt.time(7), load_agenda().entry(routine.ROUTINE).zone)
     with record.routine_lock(connection, run.routine):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with connection.transaction():
-            outcome = routine.write_messages(connection, run, open_links=lambda: _link, now=NOW)
+            outcome = routine.write_messages(connection, run, open_links=lambda: _link, now=now)
             record.record_step(connection, run.id, "write", outcome)
     connection.isolation_level = None
     return outcome
