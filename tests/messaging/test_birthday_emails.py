@@ -7,6 +7,7 @@ import datetime as dt
 import email
 import email.policy
 import html
+import runpy
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -39,6 +40,7 @@ from tests.runs_by_hand import do_work
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 DAY = dt.date(2026, 11, 18)
 BORN = dt.date(1990, 11, 18)
+DAG_FILE = Path(__file__).parents[2] / "dags" / "birthday_emails.py"
 ROUTINE = {"routine": "birthday_emails", "program": "crm304rp"}
 
 BASE_URL = "https://rotina.example.com"
@@ -683,6 +685,13 @@ def test_the_gateway_is_named_where_there_is_not_one_alone(
     owner.execute("update crm.gateway set active = false")
     with pytest.raises(SettingError, match="gateway"):
         check(connection)
+
+
+def test_the_trigger_form_offers_what_is_accepted(connection: psycopg.Connection) -> None:
+    params = runpy.run_path(str(DAG_FILE))["PARAMS"]
+    check(connection, **{name: param.value for name, param in params.items()})
+    assert params["leap_day_rule"].schema["enum"] == list(birthday_emails.LEAP_DAY_RULES)
+    assert params["days_late"].schema["maximum"] == birthday_emails.MOST_DAYS_LATE
 
 
 @pytest.mark.parametrize(("base_url", "keys"), [(BASE_URL, []), ("rotina", KEYS)])
