@@ -28,6 +28,7 @@ from rotina.messaging.birthday_emails import Link, birthdays_of, check_settings,
 from rotina.messaging.email_templates import EmailTemplateSettings, Renderer, save_email_template
 from rotina.messaging.gateways import load_gateway
 from rotina.messaging.queue_dispatch import Dispatcher
+from rotina.messaging.suppressions import suppress
 from rotina.messaging.unsubscribe import address_of, unsubscribe_url
 from rotina.runs.business_date import Occasion, business_date_of, today_in
 from rotina.runs.record import Outcome, Run
@@ -221,6 +222,8 @@ def test_an_address_with_an_international_domain(
     add_person(owner, email="ana@Açaí.com.br")
     assert counts(greet(connection)[1]) == (1, 1, 0, 0, 0)
     assert messages(owner)[0]["recipient"] == "ana@açaí.com.br"
+    suppress(connection, "email", "ANA@açaí.com.br", "pediu", "ana")
+    assert counts(greet(connection, "2027-11-18")[1]) == (1, 0, 0, 1, 0)
 
 
 def test_a_greeting_arrives(
