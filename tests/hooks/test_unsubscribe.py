@@ -38,10 +38,10 @@ def test_recipients_may_reach_airflow_by_another_address(monkeypatch: pytest.Mon
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingError, match="^connection = 'unsubscribe': not defined"):
+    with pytest.raises(SettingError, match=r"^connection = 'unsubscribe': not defined"):
         load_unsubscribe_settings()
     define(monkeypatch, password=" , ")
-    with pytest.raises(SettingError, match="^connection unsubscribe, password: is blank"):
+    with pytest.raises(SettingError, match=r"^connection unsubscribe, password: is blank"):
         load_unsubscribe_settings()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rotina.errors import SettingError
 from rotina.messaging.suppressions import unsuppress
-from rotina.messaging.unsubscribe import LONGEST_TOKEN, PATH, address_of, unsubscribe, unsubscribe_url
+from rotina.messaging.unsubscribe import PATH, address_of, unsubscribe, unsubscribe_url
 
 BASE = "https://rotina.example.com"
 NEW, OLD, OTHER = (Fernet.generate_key().decode() for _ in range(3))
@@ -40,7 +40,7 @@ def test_the_longest_address_fits() -> None:
     address = "a" * 64 + "@" + "b" * 185 + ".com"
     token = token_of(unsubscribe_url(BASE, [NEW], address))
     assert len(address) == 254
-    assert len(token) < LONGEST_TOKEN
+    assert len(token) < 500  # mail programs cut addresses of thousands of characters
     assert address_of([NEW], token) == address
 
 
@@ -72,7 +72,7 @@ def test_what_is_no_link_of_ours_opens_nothing() -> None:
         foreign,
         "á" * 40,
         "=" * 9,
-        good + "a" * LONGEST_TOKEN,
+        good + "a" * 5000,
     ):
         assert address_of([NEW], token) is None, token
     assert address_of([OTHER], good) is None

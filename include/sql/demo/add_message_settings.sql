@@ -1,6 +1,5 @@
--- Gateways, templates as the gateway simulator has them, the dunning schedule, an e-mail template, and who gets
--- no messages.
--- No parameters.
+-- Gateways, templates as the gateway simulator has them, the dunning schedule, an e-mail template, and who
+-- gets no messages. No parameters.
 insert into crm.gateway (code, name, kind, connection_id, settings, rate)
 values (
     'opa', 'Opa! Suite', 'opa_suite', 'message_gateway', '{"channel_id": "65f0c0de00000000000000c1"}', 50

@@ -26,9 +26,6 @@ from rotina.sql import statement
 #: Where the console shows the page (rotina.console.unsubscribe), below the address of Airflow.
 PATH = "/rotina/unsubscribe/"
 
-#: That of the longest address (254 characters) has 440.
-LONGEST_TOKEN = 600
-
 #: What a link is for stands before the address: a link for something else can never be taken for one.
 _PURPOSE = "email:"
 
@@ -55,11 +52,8 @@ def address_of(keys: Sequence[str], token: str) -> str | None:
     Raises:
         SettingError: the keys cannot be used.
     """
-    cipher = _cipher(tuple(keys))
-    if len(token) > LONGEST_TOKEN:
-        return None
     try:
-        content = cipher.decrypt(f"{token}{'=' * (-len(token) % 4)}".encode()).decode()
+        content = _cipher(tuple(keys)).decrypt(f"{token}{'=' * (-len(token) % 4)}".encode()).decode()
     except InvalidToken:
         return None
     return content.removeprefix(_PURPOSE) if content.startswith(_PURPOSE) else None
