@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import (  # noqa: F401 - they register themselves
     account_data_refresh,
     billing_messages,
+    birthday_emails,
     erp_hook,
     queue_dispatch,
 )

@@ -92,6 +92,12 @@ class Account(Base):
         CheckConstraint("kind in ('person', 'company')", name="kind_known"),
         # With the id, so that the accounts of ten thousand customers are found without a look at their rows.
         UniqueConstraint("erp_customer_id", postgresql_include=["id"]),
+        # Month and day as one number (229 is 29 February), as include/sql/birthday_emails asks for them.
+        Index(
+            "account_birthday",
+            text("((EXTRACT(month FROM birth_on) * 100 + EXTRACT(day FROM birth_on))::integer)"),
+            postgresql_where=text("kind = 'person' and active"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
+from cryptography.fernet import Fernet
 
 from rotina.errors import SettingError
-from rotina.hooks.unsubscribe import load_unsubscribe_settings
+from rotina.hooks.unsubscribe import load_unsubscribe_settings, with_links
+from rotina.messaging.unsubscribe import PATH, address_of
 
 BASE_URL = "https://rotina.example.com"
 
@@ -40,3 +43,17 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     define(monkeypatch, password=" , ")
     with pytest.raises(SettingError, match=r"^connection unsubscribe, password: is blank"):
         load_unsubscribe_settings()
+
+
+def test_a_routine_gets_links_only_when_it_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(name: str, *, open_links: Callable[[], Callable[[str], str]]) -> str:
+        return f"{name}: {open_links()('ana@example.com')}"
+
+    routine = with_links(work)
+    with pytest.raises(SettingError, match="unsubscribe"):
+        routine("Ana")
+    key = Fernet.generate_key().decode()
+    define(monkeypatch, password=key)
+    name, _, link = routine("Ana").partition(": ")
+    assert name == "Ana"
+    assert address_of([key], link.removeprefix(f"{BASE_URL}{PATH}")) == "ana@example.com"

@@ -65,11 +65,12 @@ def enqueue(
     *rows: dict[str, Any],
     now: dt.datetime | None = NOW,
     dry_run: bool = False,
+    list_unwritten: bool = False,
 ) -> tuple[Run, Outcome]:
     run = open_run(connection, DAY, routine="billing_messages", program="crm_cobranca")
     with connection.transaction():
         fill(connection, list(rows))
-        return run, outbox.enqueue(connection, run, now=now, dry_run=dry_run)
+        return run, outbox.enqueue(connection, run, now=now, dry_run=dry_run, list_unwritten=list_unwritten)
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
@@ -401,6 +402,22 @@ def test_a_dry_run_counts_and_names_but_writes_nothing(
     assert enqueue(connection, *rows)[1].changed == 1501
 
 
+def test_a_dry_run_can_name_those_that_would_be_written(
+    owner: psycopg.Connection, connection: psycopg.Connection, template: int
+) -> None:
+    enqueue(connection, wanted(template, "old"))
+    before = messages(owner)
+    rows = [wanted(template, "old"), wanted(template, "new"), wanted(template, "none", recipient=None)]
+    run, outcome = enqueue(connection, *rows, dry_run=True, list_unwritten=True)
+    assert counts(outcome) == (3, 0, 1, 2, 0)
+    assert "gravadas: 1;" in outcome.details["note"]
+    assert items(connection, run) == [
+        ("new", "skipped", "dry_run", "T-new"),
+        ("none", "skipped", "no_phone", "T-none"),
+    ]
+    assert messages(owner) == before
+
+
 def test_nothing_at_all_to_write(connection: psycopg.Connection) -> None:
     assert counts(enqueue(connection)[1]) == (0, 0, 0, 0, 0)
 
@@ -506,7 +523,8 @@ def test_the_keys_ever_written_are_not_read_through(
             {"template": template},
         )
         plan = connection.execute(
-            "explain " + statement("outbox/check_outgoing"), {"email_kinds": ["smtp"], "now": NOW}
+            "explain " + statement("outbox/check_outgoing"),
+            {"email_kinds": ["smtp"], "now": NOW, "list_unwritten": False},
         ).fetchall()
     text = "\n".join(line for (line,) in plan)
     assert "Index Scan using message_key_pkey" in text

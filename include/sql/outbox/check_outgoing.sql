@@ -1,7 +1,7 @@
 -- What becomes of each outgoing message, and why: no outcome means that it can be written, with the id and
 -- the payload that it gets here. Blanks within a variable become one space: gateways take no line breaks in
 -- them. Keys are looked up one by one: the cost does not grow with those ever written.
--- Parameters: email_kinds, now.
+-- Parameters: email_kinds, now, list_unwritten (those that could be written are skipped, to be named).
 create temp table checked on commit drop as
 with cleaned as materialized (
     select
@@ -53,12 +53,17 @@ judged as materialized (
             when c.channel = 'phone' and c.address !~ '^\+[1-9][0-9]{7,14}$' then 'invalid_phone'
             when c.channel = 'email' and (
                 length(c.address) > 254
-                or c.address !~ '^[a-z0-9.!#$%%&''*+/=?^_`{|}~-]+@([a-z0-9-]+\.)+[a-z0-9-]+$'
+                -- Domains may have letters beyond ASCII (IDN, RFC 5890).
+                or c.address !~ (
+                    '^[a-z0-9.!#$%%&''*+/=?^_`{|}~-]+'
+                    '@([a-z0-9\u00c0-\u1fff\u2c00-\ud7ff-]+\.)+[a-z0-9\u00c0-\u1fff\u2c00-\ud7ff-]+$'
+                )
             ) then 'invalid_email'
             when array_position(c.filled, null) is not null then 'missing_variable'
             when cardinality(c.filled) <> cardinality(c.names) then 'wrong_variables'
             when octet_length(c.content::text) > c.payload_limit then 'payload_too_long'
             when c.expires_at <= coalesce(%(now)s, now()) then 'too_late'
+            when %(list_unwritten)s then 'dry_run'
         end as finding
     from composed as c
     left join crm.suppression as s on c.channel = s.channel and c.address = s.address
@@ -87,7 +92,9 @@ select
     case
         when finding = 'already_written' then 'unchanged'
         when finding = reason then outcome
-        when finding in ('opted_out', 'no_such_address', 'no_phone', 'no_email', 'too_late') then 'skipped'
+        when
+            finding in ('opted_out', 'no_such_address', 'no_phone', 'no_email', 'too_late', 'dry_run')
+            then 'skipped'
         when finding is not null then 'failed'
     end as outcome,
     finding as reason,

@@ -17,6 +17,7 @@ import psycopg
 from psycopg.rows import class_row, scalar_row
 
 from rotina import erp_contract
+from rotina.accounts.audiences import find_audience
 from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
 from rotina.sql import statement
@@ -69,7 +70,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
                 "integration erp, active", False, "the data come from the ERP; switch its integration on"
             )
     erp_contract.check_tables(connection, ERP_TABLES)
-    _audience_id(connection, params)
+    find_audience(connection, params.get("audience"))
 
 
 def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
@@ -84,7 +85,7 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
         SettingError: as `check_settings`.
     """
     check_settings(connection, run.params)
-    audience_id = _audience_id(connection, run.params)
+    audience_id = find_audience(connection, run.params.get("audience"))
     state = _fetch(connection, "get_state", _State)
 
     refreshed_through = state.refreshed_through_on
@@ -162,17 +163,6 @@ def _since(seen_through: dt.datetime | None) -> dt.datetime:
 def _selected_share(connection: psycopg.Connection) -> float:
     with connection.cursor(row_factory=scalar_row) as cursor:
         return float(cursor.execute(statement("account_data_refresh/get_selected_share")).fetchone() or 0)
-
-
-def _audience_id(connection: psycopg.Connection, params: dict[str, Any]) -> int | None:
-    name = params.get("audience")
-    if name is None:
-        return None
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        found = cursor.execute(statement("account_data_refresh/get_audience"), {"name": name}).fetchone()
-    if found is None:
-        raise SettingError("audience", name, "there is no audience of that name")
-    return int(found)
 
 
 def _details(run: Run, *, everything: bool, newer_than: dt.date | None) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from rotina.errors import SettingError
+from rotina.messaging.unsubscribe import unsubscribe_url
+
+T = TypeVar("T")
 
 CONNECTION_ID = "unsubscribe"
 
@@ -40,3 +46,18 @@ def load_unsubscribe_settings() -> UnsubscribeSettings:
         raise SettingError(f"connection {CONNECTION_ID}, password", None, "is blank; give a Fernet key")
     base_url = connection.extra_dejson.get("base_url") or conf.get("api", "base_url", fallback="")
     return UnsubscribeSettings(base_url, keys)
+
+
+def open_links() -> Callable[[str], str]:
+    """What makes the unsubscribe link of an address.
+
+    Raises:
+        SettingError: as `load_unsubscribe_settings`.
+    """
+    settings = load_unsubscribe_settings()
+    return partial(unsubscribe_url, settings.base_url, settings.keys)
+
+
+def with_links(function: Callable[..., T]) -> Callable[..., T]:
+    """The function of a routine that writes e-mails, given `open_links` from here."""
+    return partial(function, open_links=open_links)

@@ -260,15 +260,24 @@ def preview(connection: psycopg.Connection, name: str, account_id: int, business
         ).fetchone()
     if account is None:
         raise SettingError("account_id", account_id, "there is no such account")
-    birth_on = account["birth_on"]
-    values = {
-        **account,
-        "first_name": _first_name(account["name"]),
+    return Renderer(template).render(
+        values_of(**account, business_date=business_date, unsubscribe_url=_PREVIEW_UNSUBSCRIBE_URL)
+    )
+
+
+def values_of(
+    *, name: str, email: str | None, birth_on: dt.date | None, business_date: dt.date, unsubscribe_url: str
+) -> dict[str, Any]:
+    """What a template gets of an account: `VARIABLES` but for `company`, which the template has itself."""
+    return {
+        "name": name,
+        "first_name": _first_name(name),
+        "email": email,
+        "birth_on": birth_on,
         "age": business_date.year - birth_on.year if birth_on else None,
         "business_date": business_date,
-        "unsubscribe_url": _PREVIEW_UNSUBSCRIBE_URL,
+        "unsubscribe_url": unsubscribe_url,
     }
-    return Renderer(template).render(values)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):

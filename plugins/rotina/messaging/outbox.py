@@ -38,7 +38,12 @@ def open_outgoing(connection: psycopg.Connection) -> None:
 
 
 def enqueue(
-    connection: psycopg.Connection, run: Run, *, dry_run: bool = False, now: dt.datetime | None = None
+    connection: psycopg.Connection,
+    run: Run,
+    *,
+    dry_run: bool = False,
+    list_unwritten: bool = False,
+    now: dt.datetime | None = None,
 ) -> Outcome:
     """Check the outgoing messages and write those that can be sent, in the transaction of the caller.
 
@@ -52,6 +57,7 @@ def enqueue(
         run: the run that writes them; its routine is the origin of the messages.
         dry_run: write no message; those that would be written count as unchanged, and `details` tells how
             many they are.
+        list_unwritten: in a dry run, those that would be written are skipped instead, and named one by one.
         now: what expiry is compared with; None: the clock of the database.
 
     Returns:
@@ -61,7 +67,13 @@ def enqueue(
         psycopg.errors.SerializationFailure: under REPEATABLE READ only: another transaction wrote one of the
             messages after this one began. Trying the whole transaction again finds it there.
     """
-    values = {"email_kinds": _EMAIL_KINDS, "now": now, "origin": run.routine, "run_id": run.id}
+    values = {
+        "email_kinds": _EMAIL_KINDS,
+        "list_unwritten": dry_run and list_unwritten,
+        "now": now,
+        "origin": run.routine,
+        "run_id": run.id,
+    }
     connection.execute(statement("outbox/check_outgoing"), values)
     connection.execute(statement("outbox/record_items"), values)
     with connection.cursor(row_factory=class_row(_Checked)) as cursor:

@@ -15,7 +15,8 @@ Channel = Literal["phone", "email"]
 
 # What include/sql/outbox/check_outgoing.sql takes for an address: another one would match no message.
 _PHONE = re.compile(r"\+[1-9][0-9]{7,14}")
-_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@([a-z0-9-]+\.)+[a-z0-9-]+")
+_LABEL = r"[a-z0-9\u00c0-\u1fff\u2c00-\ud7ff-]+"
+_EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@({_LABEL}\.)+{_LABEL}")
 _LONGEST_EMAIL = 254
 
 

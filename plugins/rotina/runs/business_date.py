@@ -42,13 +42,23 @@ def business_date_of(occasion: Occasion, zone: ZoneInfo) -> dt.date:
     return (occasion.logical_date or occasion.run_after).astimezone(zone).date()
 
 
+def today_in(zone: ZoneInfo, now: dt.datetime | None = None) -> dt.date:
+    """The date that it really is in a time zone, which a business date may be compared with.
+
+    Args:
+        zone: the time zone of the business date.
+        now: an instant; None: the clock of this machine.
+    """
+    return (now or dt.datetime.now(zone)).astimezone(zone).date()
+
+
 def refuse_future(business_date: dt.date, zone: ZoneInfo, now: dt.datetime | None = None) -> None:
     """Refuse a business date that has not begun in its time zone.
 
     Raises:
         SettingError: the date lies in the future.
     """
-    today = (now or dt.datetime.now(zone)).astimezone(zone).date()  # what business_date is compared with
+    today = today_in(zone, now)
     if business_date > today:
         raise SettingError(
             "business_date", business_date.isoformat(), f"lies in the future; today is {today.isoformat()}"

@@ -25,6 +25,7 @@ MOST_ITEMS = 20
 
 ROUTINE_TITLES = {
     "account_data_refresh": "Dados complementares das contas",
+    "birthday_emails": "E-mails de aniversário",
     "billing_messages": "Mensagens de cobrança",
     "message_archive": "Arquivo de mensagens",
     "queue_dispatch": "Envio da fila de mensagens",
@@ -47,6 +48,7 @@ REASON_TITLES = {
     "customer_missing": "o cliente não existe no ERP",
     "deferred": "falha passageira com este destinatário, tentativas esgotadas",
     "dunning_exception": "cliente com exceção na régua de cobrança",
+    "dry_run": "simulação: receberia a mensagem",
     "expired": "o prazo de envio acabou antes do envio",
     "gateway_paused": "gateway pausado até que alguém o corrija e retome",
     "gateway_unusable": "gateway inexistente, inativo ou com configuração inválida",
@@ -66,7 +68,9 @@ REASON_TITLES = {
     "past_due": "lembrete de antes do vencimento que cairia depois dele",
     "payload_too_long": "mensagem maior que o limite do gateway",
     "receivable_missing": "o título não existe mais no ERP",
+    "render_failed": "o modelo de e-mail falhou com os dados desta conta",
     "rejected": "recusada pelo gateway",
+    "same_address": "outra conta com o mesmo e-mail já é cumprimentada nesse dia",
     "settled": "o título já foi pago ou cancelado",
     "suppressed": "o endereço do destinatário está bloqueado",
     "template_unusable": "modelo de mensagem inexistente, inativo ou não aprovado",
@@ -84,6 +88,7 @@ RECORD_TITLES = {
 DETAIL_TITLES = {
     "mode": "Seleção",
     "audience": "Público",
+    "template": "Modelo de e-mail",
     "note": "Observação",
     "ended_before": "Encerradas antes de",
     "attempts": "Tentativas arquivadas",

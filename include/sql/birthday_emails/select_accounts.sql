@@ -1,0 +1,61 @@
+-- The persons to greet for a day, in a temp table: who has the greeting of that birthday already, and who
+-- gets none and why. Of the accounts of one address one is greeted: that which has its greeting already, in
+-- the audience or not (so that two runs with two audiences do not greet it twice), else the lowest.
+-- Parameters: birthdays (of the day: month * 100 + day), business_date and its year, audience_id (empty: all
+-- accounts), too_late (whether the day is over for good).
+create temp table birthday on commit drop as
+with born as materialized (
+    select
+        a.id as account_id,
+        a.name,
+        a.birth_on,
+        nullif(lower(trim(a.email)), '') as email,
+        %(audience_id)s::bigint is null
+        or exists (
+            select from crm.audience_account as s
+            where s.audience_id = %(audience_id)s and s.account_id = a.id
+        ) as wanted,
+        'birthday:' || a.id || ':' || %(year)s as dedupe_key
+    from crm.account as a
+    where
+        (extract(month from a.birth_on) * 100 + extract(day from a.birth_on))::integer
+        = any(%(birthdays)s::integer[])
+        and a.kind = 'person'
+        and a.active
+        and a.birth_on < %(business_date)s::date
+),
+
+keyed as (
+    select
+        b.*,
+        -- One by one: the cost does not grow with the keys ever written.
+        (select k.message_id from crm.message_key as k where k.dedupe_key = b.dedupe_key) is not null
+            as written
+    from born as b
+),
+
+ranked as (
+    select
+        *,
+        first_value(account_id) over (
+            partition by email
+            order by written desc, wanted desc, account_id asc
+        ) as greeted_id
+    from keyed
+)
+
+select
+    account_id,
+    name,
+    birth_on,
+    email,
+    dedupe_key,
+    written,
+    case
+        when written then null
+        when %(too_late)s then 'too_late'
+        when email is not null and account_id <> greeted_id then 'same_address'
+    end as reason,
+    greeted_id
+from ranked
+where wanted

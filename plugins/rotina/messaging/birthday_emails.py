@@ -1,0 +1,251 @@
+"""Birthday e-mails (crm304rp): the persons whose birthday it is get an e-mail, once per account and birthday.
+
+A greeting belongs to its day: one that is late by more days than the run allows is not written, and one that
+was written leaves the queue no later than that.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from rotina.accounts.audiences import find_audience
+from rotina.errors import SettingError
+from rotina.messaging import outbox
+from rotina.messaging.email_templates import (
+    EmailTemplate,
+    Renderer,
+    RenderError,
+    check_email_template,
+    load_email_template,
+    values_of,
+)
+from rotina.messaging.gateways import Gateway, check_range, load_gateway, load_gateways
+from rotina.runs.agenda import load_agenda
+from rotina.runs.business_date import today_in
+from rotina.runs.record import Outcome, Run
+from rotina.sql import statement
+
+ROUTINE = "birthday_emails"
+
+#: Name of the e-mail template, unless the run asks for another one.
+TEMPLATE = "aniversario"
+
+#: When those born on 29 February are greeted in a common year: month and day.
+LEAP_DAY_RULES = {"february_28": (2, 28), "march_1": (3, 1)}
+LEAP_DAY_RULE = "february_28"
+
+#: The most days late that a run may allow.
+MOST_DAYS_LATE = 31
+
+#: E-mails that are rendered before they go to the database together.
+BATCH = 500
+
+#: Makes the unsubscribe link of an address.
+Link = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a run works with, checked."""
+
+    template: EmailTemplate
+    gateway: Gateway
+    audience_id: int | None
+    days_late: int
+    leap_day_rule: str
+    link: Link
+
+
+@dataclass(frozen=True)
+class _Account:
+    """Somebody whose e-mail is to be rendered."""
+
+    account_id: int
+    name: str
+    email: str
+    birth_on: dt.date
+
+
+def check_settings(
+    connection: psycopg.Connection, params: dict[str, Any], *, open_links: Callable[[], Link]
+) -> None:
+    """Refuse to start with a wrong setting. Changes nothing.
+
+    Args:
+        connection: of the task role.
+        params: of the run, as `write_messages` has them.
+        open_links: gives what makes unsubscribe links, or raises SettingError.
+
+    Raises:
+        SettingError: there is no such template, audience or e-mail gateway, or it is not active; the subject
+            is wrong or wants an unknown variable; `days_late` or `leap_day_rule` is none; unsubscribe links
+            cannot be made.
+    """
+    _settings(connection, params, open_links)
+
+
+def write_messages(
+    connection: psycopg.Connection,
+    run: Run,
+    *,
+    open_links: Callable[[], Link],
+    now: dt.datetime | None = None,
+) -> Outcome:
+    """Write the greetings of the business date, in the transaction of the caller.
+
+    Params of the run: `template` (name), `subject` (empty: the template's), `audience` (name; empty: all
+    accounts), `gateway` (code; empty: the only active one that sends e-mail), `days_late` (how many days
+    after the birthday a greeting may still go out), `leap_day_rule` (when those born on 29 February are
+    greeted in a common year) and `dry_run` (name who would get an e-mail, and write none).
+
+    Args:
+        connection: of the task role, in a transaction.
+        run: the run record.
+        open_links: gives what makes unsubscribe links, or raises SettingError.
+        now: the moment that says whether a greeting is late; None: the present.
+
+    Returns:
+        The equation over the active persons whose birthday the business date is.
+
+    Raises:
+        SettingError: as `check_settings`.
+        psycopg.errors.SerializationFailure: as `outbox.enqueue`.
+    """
+    settings = _settings(connection, run.params, open_links)
+    zone = load_agenda().entry(ROUTINE).zone
+    last_on = run.date + dt.timedelta(days=settings.days_late)
+    outbox.open_outgoing(connection)
+    connection.execute(
+        statement("birthday_emails/select_accounts"),
+        {
+            "birthdays": birthdays_of(run.date, settings.leap_day_rule),
+            "business_date": run.date,
+            "year": run.date.year,
+            "audience_id": settings.audience_id,
+            "too_late": today_in(zone, now) > last_on,
+        },
+    )
+    _render(connection, settings, run.date)
+    connection.execute(
+        statement("birthday_emails/add_outgoing"),
+        {
+            "gateway_id": settings.gateway.id,
+            "expires_at": dt.datetime.combine(last_on + dt.timedelta(days=1), dt.time(), zone),
+        },
+    )
+    connection.execute(statement("birthday_emails/drop_tables"))
+    dry_run = bool(run.params.get("dry_run"))
+    outcome = outbox.enqueue(connection, run, dry_run=dry_run, list_unwritten=True, now=now)
+    return replace(outcome, details={**_details(run, settings), **outcome.details})
+
+
+def birthdays_of(date: dt.date, leap_day_rule: str) -> list[int]:
+    """The birthdays that are greeted on a date, as month * 100 + day.
+
+    Args:
+        date: the day of the greeting.
+        leap_day_rule: a key of `LEAP_DAY_RULES`: when those born on 29 February are greeted in a common year.
+    """
+    birthdays = [date.month * 100 + date.day]
+    if not calendar.isleap(date.year) and (date.month, date.day) == LEAP_DAY_RULES[leap_day_rule]:
+        birthdays.append(229)
+    return birthdays
+
+
+def _render(connection: psycopg.Connection, settings: _Settings, birthday: dt.date) -> None:
+    """Render the e-mails that are still to be written, in batches."""
+    connection.execute(statement("birthday_emails/create_rendered"))
+    renderer = Renderer(settings.template)
+    with connection.cursor("unwritten", row_factory=class_row(_Account)) as accounts:
+        accounts.execute(statement("birthday_emails/list_unwritten"))
+        for batch in iter(partial(accounts.fetchmany, BATCH), []):
+            rows = [_rendered(renderer, account, birthday, settings.link) for account in batch]
+            with (
+                connection.cursor() as cursor,
+                cursor.copy(statement("birthday_emails/copy_rendered")) as copy,
+            ):
+                for row in rows:
+                    copy.write_row(row)
+
+
+def _rendered(
+    renderer: Renderer, account: _Account, birthday: dt.date, link: Link
+) -> tuple[int, Jsonb | None, str | None]:
+    """A row of the table `rendered`: the account, and its payload or its problem."""
+    url = link(account.email)
+    values = values_of(
+        name=account.name,
+        email=account.email,
+        birth_on=account.birth_on,
+        business_date=birthday,
+        unsubscribe_url=url,
+    )
+    try:
+        rendered = renderer.render(values)
+    except RenderError as error:
+        return account.account_id, None, str(error)
+    return account.account_id, Jsonb({**rendered._asdict(), "unsubscribe_url": url}), None
+
+
+def _settings(
+    connection: psycopg.Connection, params: dict[str, Any], open_links: Callable[[], Link]
+) -> _Settings:
+    """What a run works with. Raises SettingError as `check_settings`."""
+    link = open_links()
+    link("ninguem@example.com")  # whose keys or address of ours may be wrong
+    days_late = params.get("days_late", 0)
+    check_range("days_late", days_late, 0, MOST_DAYS_LATE)
+    leap_day_rule = params.get("leap_day_rule", LEAP_DAY_RULE)
+    if leap_day_rule not in LEAP_DAY_RULES:
+        raise SettingError("leap_day_rule", leap_day_rule, f"must be one of {', '.join(LEAP_DAY_RULES)}")
+    return _Settings(
+        template=_template(connection, params),
+        gateway=_gateway(connection, params.get("gateway")),
+        audience_id=find_audience(connection, params.get("audience")),
+        days_late=days_late,
+        leap_day_rule=leap_day_rule,
+        link=link,
+    )
+
+
+def _template(connection: psycopg.Connection, params: dict[str, Any]) -> EmailTemplate:
+    """The e-mail template with the subject of the run, checked again: anybody may write into a table."""
+    template = load_email_template(connection, params.get("template") or TEMPLATE)
+    if params.get("subject") is not None:
+        template = replace(template, subject=params["subject"])
+    check_email_template(template)
+    return template
+
+
+def _gateway(connection: psycopg.Connection, code: str | None) -> Gateway:
+    """The gateway of a code, or the only one that sends e-mail."""
+    if code is None:
+        found = [gateway for gateway in load_gateways(connection) if gateway.kind == "smtp"]
+        if len(found) != 1:
+            codes = ", ".join(gateway.code for gateway in found) or "none"
+            raise SettingError(
+                "gateway", code, f"one active gateway of kind smtp is needed, there are: {codes}; name one"
+            )
+        return found[0]
+    gateway = load_gateway(connection, code)
+    if gateway.kind != "smtp":
+        raise SettingError("gateway", code, f"is of kind {gateway.kind}, which sends no e-mail")
+    if not gateway.active:
+        raise SettingError("gateway", code, "is not active")
+    return gateway
+
+
+def _details(run: Run, settings: _Settings) -> dict[str, Any]:
+    details = {"template": settings.template.name}
+    if run.params.get("audience"):
+        details["audience"] = run.params["audience"]
+    return details
