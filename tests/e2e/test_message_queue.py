@@ -55,7 +55,10 @@ def test_the_demonstration_day_wrote_and_sent_its_messages_once(
     dispatched = run(stack, "queue_dispatch", gateway="opa")
     assert (dispatched["state"], dispatched["asked_by"]) == ("success", "op")
     assert [row["id"] for row in stack.rows("select id from crm.message order by id")] == written
-    sent = stack.rows("select id from crm.message where status = 'sent' order by id")
+    sent = stack.rows(
+        "select m.id from crm.message as m join crm.gateway as g on m.gateway_id = g.id "
+        "where m.status = 'sent' and g.code = 'opa' order by m.id"
+    )
     assert sorted(accepted(stack)) == [row["id"] for row in sent]  # each of them once
     assert stack.summary(dispatched)["recipients"] == ["op@example.com"]
 
@@ -76,8 +79,9 @@ def test_a_gateway_that_refuses_our_token_is_paused_and_said_so(
         insert into crm.message (
             gateway_id, template_id, dedupe_key, origin, origin_key, recipient, payload
         )
-        select gateway_id, template_id, 'again:' || id, 'test', id::text, recipient, payload
-        from crm.message where status = 'sent' limit 3
+        select m.gateway_id, m.template_id, 'again:' || m.id, 'test', m.id::text, m.recipient, m.payload
+        from crm.message as m join crm.gateway as g on m.gateway_id = g.id
+        where m.status = 'sent' and g.code = 'opa' limit 3
         """
     )
     simulator(stack, "POST", "/faults", json={"kind": "unauthorized", "count": None}).raise_for_status()
