@@ -556,7 +556,7 @@ def test_what_was_not_sent_spends_nothing_of_the_quota(
 def test_two_dispatchers_of_one_rate_stay_until_nothing_waits(
     connection: psycopg.Connection, owner: psycopg.Connection, task_uri: str
 ) -> None:
-    gateway = add_gateway(owner, rate=100.0, burst=1, dispatchers=2)
+    gateway = add_gateway(owner, rate=40.0, burst=1, dispatchers=2)
     for _ in range(40):
         add_message(owner, gateway)
 
