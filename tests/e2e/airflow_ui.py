@@ -27,6 +27,7 @@ class AirflowUi:
         self.page.get_by_label("Username").fill(login)
         self.page.get_by_label("Password").fill(self._stack.password(login))
         self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("link", name="Dags", exact=True).first).to_be_visible()
 
     def open_dag(self) -> None:
         """From the menu to the list of DAGs, and there to ours."""

@@ -80,7 +80,8 @@ values (
 ',
     'Rotina Demonstração',
     'demo'
-);
+)
+on conflict (name) do nothing;
 insert into crm.suppression (channel, address, reason, source, created_at)
 select
     'phone' as channel,
