@@ -412,6 +412,21 @@ def test_two_audiences_greet_one_address_once(
     assert greeted(owner) == [higher]
 
 
+@pytest.mark.parametrize("change", ["active = false", "kind = 'company'", "birth_on = '1990-03-03'"])
+def test_an_address_is_not_greeted_again_when_the_greeted_account_is_gone(
+    owner: psycopg.Connection, connection: psycopg.Connection, change: str
+) -> None:
+    first = add_person(owner, email="casal@example.com")
+    greet(connection)
+    owner.execute(f"update crm.account set {change}")
+    second = add_person(owner, email="Casal@example.com")
+    run, outcome = greet(connection)
+    assert counts(outcome) == (1, 0, 0, 1, 0)
+    assert items(connection, run) == [("account", second, "skipped", "same_address", f"conta {first}")]
+    assert counts(greet(connection, "2027-11-18")[1]) == (1, 1, 0, 0, 0)
+    assert greeted(owner) == [first, second]
+
+
 # -- records that are wrong -------------------------------------------------------------------------------
 
 

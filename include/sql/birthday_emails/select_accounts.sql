@@ -25,21 +25,40 @@ with born as materialized (
         and a.birth_on < %(business_date)s::date
 ),
 
+-- The addresses that were greeted for that day, by accounts that may be inactive or another person's by now.
+greeted as materialized (
+    select
+        m.recipient,
+        min(m.account_id) as account_id
+    from crm.run as r
+    inner join crm.message as m on r.id = m.run_id
+    where
+        r.routine = 'birthday_emails'
+        and r.business_date = %(business_date)s::date
+        and m.origin = 'birthday_emails'
+    group by m.recipient
+),
+
 keyed as (
     select
         b.*,
+        g.account_id as address_greeted_id,
         -- One by one: the cost does not grow with the keys ever written.
         (select k.message_id from crm.message_key as k where k.dedupe_key = b.dedupe_key) is not null
             as written
     from born as b
+    left join greeted as g on b.email = g.recipient
 ),
 
 ranked as (
     select
         *,
-        first_value(account_id) over (
-            partition by email
-            order by written desc, wanted desc, account_id asc
+        coalesce(
+            address_greeted_id,
+            first_value(account_id) over (
+                partition by email
+                order by written desc, wanted desc, account_id asc
+            )
         ) as greeted_id
     from keyed
 )
