@@ -330,6 +330,8 @@ def test_only_active_persons_who_are_born(owner: psycopg.Connection, connection:
     add_person(owner, DAY)
     add_person(owner, "2030-11-18")
     add_person(owner, "1990-11-17")
+    long_ago = add_person(owner)
+    owner.execute("update crm.account set birth_on = '0044-11-18 BC' where id = %s", [long_ago])
     last_year = add_person(owner, "2025-11-18")
     assert counts(greet(connection)[1]) == (1, 1, 0, 0, 0)
     assert greeted(owner) == [last_year]
@@ -579,6 +581,27 @@ def test_a_birthday_that_changes_after_the_greeting_is_not_greeted_again_that_ye
     assert counts(greet(connection, "2027-11-20")[1]) == (1, 1, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("status", "told"), [("expired", "expirada"), ("failed", "falhou"), ("cancelled", "cancelada")]
+)
+def test_a_greeting_that_was_written_and_never_sent_is_named(
+    owner: psycopg.Connection, connection: psycopg.Connection, status: str, told: str
+) -> None:
+    accounts = [add_person(owner), add_person(owner)]
+    greet(connection)
+    (message, *_) = before = messages(owner)
+    account = message["account_id"]
+    owner.execute("update crm.message set status = %s where id = %s", [status, message["id"]])
+    for now in (at(DAY), at("2026-11-20")):
+        run, outcome = greet(connection, now=now)
+        assert counts(outcome) == (2, 0, 1, 1, 0)
+        detail = f"mensagem {message['id']}: {told}"
+        assert items(connection, run) == [("account", account, "skipped", "written_not_sent", detail)]
+    assert len(messages(owner)) == len(before)
+    assert greeted(owner) == accounts
+    assert "written_not_sent" in REASON_TITLES
+
+
 def test_a_rule_that_changes_after_the_greeting_greets_nobody_twice(
     owner: psycopg.Connection, connection: psycopg.Connection
 ) -> None:
@@ -703,6 +726,18 @@ def test_the_gateway_is_named_where_there_is_not_one_alone(
     owner.execute("update crm.gateway set active = false")
     with pytest.raises(SettingError, match="gateway"):
         check(connection)
+
+
+def test_what_is_left_empty_is_the_default(
+    owner: psycopg.Connection, connection: psycopg.Connection, mail: int
+) -> None:
+    empty = {"template": "", "subject": "", "audience": "", "gateway": ""}
+    add_person(owner, name="Ana")
+    check(connection, **empty)
+    assert greet(connection, **empty)[1].changed == 1
+    (message,) = messages(owner)
+    assert message["payload"]["subject"] == "Feliz aniversário, Ana!"
+    assert message["gateway_id"] == mail
 
 
 def test_the_trigger_form_offers_what_is_accepted(connection: psycopg.Connection) -> None:

@@ -33,6 +33,7 @@ select
     case
         when r.problem is not null then r.problem
         when b.reason = 'same_address' then 'conta ' || b.greeted_id
+        else b.detail
     end
 from birthday as b
 left join rendered as r on b.account_id = r.account_id

@@ -23,6 +23,8 @@ with born as materialized (
         and a.kind = 'person'
         and a.active
         and a.birth_on < %(business_date)s::date
+        -- Python knows no dates before Christ.
+        and a.birth_on >= date '0001-01-01'
 ),
 
 -- The addresses that were greeted for that day, by accounts that may be inactive or another person's by now.
@@ -44,8 +46,7 @@ keyed as (
         b.*,
         g.account_id as address_greeted_id,
         -- One by one: the cost does not grow with the keys ever written.
-        (select k.message_id from crm.message_key as k where k.dedupe_key = b.dedupe_key) is not null
-            as written
+        (select k.message_id from crm.message_key as k where k.dedupe_key = b.dedupe_key) as message_id
     from born as b
     left join greeted as g on b.email = g.recipient
 ),
@@ -53,14 +54,24 @@ keyed as (
 ranked as (
     select
         *,
+        message_id is not null as written,
+        (
+            select case m.status
+                when 'expired' then 'expirada'
+                when 'failed' then 'falhou'
+                when 'cancelled' then 'cancelada'
+            end
+            from crm.message as m
+            where m.id = k.message_id
+        ) as not_sent,
         coalesce(
             address_greeted_id,
             first_value(account_id) over (
                 partition by email
-                order by written desc, wanted desc, account_id asc
+                order by (message_id is not null) desc, wanted desc, account_id asc
             )
         ) as greeted_id
-    from keyed
+    from keyed as k
 )
 
 select
@@ -71,10 +82,12 @@ select
     dedupe_key,
     written,
     case
+        when not_sent is not null then 'written_not_sent'
         when written then null
         when %(too_late)s then 'too_late'
         when email is not null and account_id <> greeted_id then 'same_address'
     end as reason,
-    greeted_id
+    greeted_id,
+    'mensagem ' || message_id || ': ' || not_sent as detail
 from ranked
 where wanted

@@ -209,8 +209,8 @@ def _settings(
         raise SettingError("leap_day_rule", leap_day_rule, f"must be one of {', '.join(LEAP_DAY_RULES)}")
     return _Settings(
         template=_template(connection, params),
-        gateway=_gateway(connection, params.get("gateway")),
-        audience_id=find_audience(connection, params.get("audience")),
+        gateway=_gateway(connection, params.get("gateway") or None),
+        audience_id=find_audience(connection, params.get("audience") or None),
         days_late=days_late,
         leap_day_rule=leap_day_rule,
         link=link,
@@ -220,7 +220,7 @@ def _settings(
 def _template(connection: psycopg.Connection, params: dict[str, Any]) -> EmailTemplate:
     """The e-mail template with the subject of the run, checked again: anybody may write into a table."""
     template = load_email_template(connection, params.get("template") or TEMPLATE)
-    if params.get("subject") is not None:
+    if params.get("subject"):
         template = replace(template, subject=params["subject"])
     check_email_template(template)
     return template
