@@ -429,6 +429,48 @@ def test_an_address_is_not_greeted_again_when_the_greeted_account_is_gone(
     assert greeted(owner) == [first, second]
 
 
+FRAGILE = "{% if name == 'Quebra' %}{{ 1 // (age - age) }}{% endif %}Olá {{ name }}"
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+def test_of_one_address_the_next_account_is_greeted_when_the_first_cannot_be_rendered(
+    owner: psycopg.Connection, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(birthday_emails, "BATCH", batch)
+    add_template(owner, "frágil", text=FRAGILE)
+    names = ["Quebra", "Ana", "Bia"]
+    broken, good, other = (add_person(owner, name=name, email="casal@example.com") for name in names)
+    lost = [add_person(owner, name="Quebra", email="perdido@example.com") for _ in range(2)]
+    run, outcome = greet(connection, template="frágil")
+    assert counts(outcome) == (5, 1, 0, 1, 3)
+    assert greeted(owner) == [good]
+    assert [item[1:4] for item in items(connection, run)] == [
+        (broken, "failed", "render_failed"),
+        (other, "skipped", "same_address"),
+        *((account, "failed", "render_failed") for account in lost),
+    ]
+    assert items(connection, run)[1][4] == f"conta {good}"
+    assert counts(greet(connection)[1]) == (5, 1, 1, 3, 0)
+    assert greeted(owner) == [good, lost[0]]
+
+
+@pytest.mark.parametrize(
+    ("why", "reason"), [("pediu", "opted_out"), ("hard_bounce", "no_such_address")]
+)
+def test_a_suppressed_address_is_not_rendered(
+    owner: psycopg.Connection, connection: psycopg.Connection, why: str, reason: str
+) -> None:
+    add_template(owner, "frágil", text=FRAGILE)
+    address = "nunca@example.com"
+    insert(owner, "crm.suppression", channel="email", address=address, reason=why, source="console")
+    accounts = [add_person(owner, name="Quebra", email="Nunca@example.com") for _ in range(2)]
+    run, outcome = greet(connection, template="frágil")
+    assert counts(outcome) == (2, 0, 0, 2, 0)
+    assert [item[1:] for item in items(connection, run)] == [
+        (account, "skipped", reason, None) for account in accounts
+    ]
+
+
 # -- records that are wrong -------------------------------------------------------------------------------
 
 
@@ -464,9 +506,7 @@ def test_an_account_that_cannot_be_greeted_is_named_and_stops_nobody(
 ) -> None:
     make, outcome, reason = WRONG[case]
     wrong, good = make(owner), add_person(owner)
-    add_template(
-        owner, "frágil", text="{% if name == 'Quebra' %}{{ 1 // (age - age) }}{% endif %}Olá {{ name }}"
-    )
+    add_template(owner, "frágil", text=FRAGILE)
     run, done = greet(connection, template="frágil")
     skipped = int(outcome == "skipped")
     assert counts(done) == (2, 1, 0, skipped, 1 - skipped)

@@ -45,10 +45,15 @@ keyed as (
     select
         b.*,
         g.account_id as address_greeted_id,
+        case
+            when s.reason = 'hard_bounce' then 'no_such_address'
+            when s.address is not null then 'opted_out'
+        end as suppressed,
         -- One by one: the cost does not grow with the keys ever written.
         (select k.message_id from crm.message_key as k where k.dedupe_key = b.dedupe_key) as message_id
     from born as b
     left join greeted as g on b.email = g.recipient
+    left join crm.suppression as s on s.channel = 'email' and b.email = s.address
 ),
 
 ranked as (
@@ -70,7 +75,9 @@ ranked as (
                 partition by email
                 order by (message_id is not null) desc, wanted desc, account_id asc
             )
-        ) as greeted_id
+        ) as greeted_id,
+        address_greeted_id is not null or bool_or(message_id is not null) over (partition by email)
+            as address_written
     from keyed as k
 )
 
@@ -85,9 +92,12 @@ select
         when not_sent is not null then 'written_not_sent'
         when written then null
         when %(too_late)s then 'too_late'
+        when suppressed is not null then suppressed
         when email is not null and account_id <> greeted_id then 'same_address'
     end as reason,
     greeted_id,
+    -- Whether this account is greeted for its address should none before it be: rendering may fail.
+    email is not null and not address_written as in_line,
     'mensagem ' || message_id || ': ' || not_sent as detail
 from ranked
 where wanted
