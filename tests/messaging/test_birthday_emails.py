@@ -454,9 +454,7 @@ def test_of_one_address_the_next_account_is_greeted_when_the_first_cannot_be_ren
     assert greeted(owner) == [good, lost[0]]
 
 
-@pytest.mark.parametrize(
-    ("why", "reason"), [("pediu", "opted_out"), ("hard_bounce", "no_such_address")]
-)
+@pytest.mark.parametrize(("why", "reason"), [("pediu", "opted_out"), ("hard_bounce", "no_such_address")])
 def test_a_suppressed_address_is_not_rendered(
     owner: psycopg.Connection, connection: psycopg.Connection, why: str, reason: str
 ) -> None:

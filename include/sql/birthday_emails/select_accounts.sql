@@ -1,6 +1,7 @@
 -- The persons to greet for a day, in a temp table: who has the greeting of that birthday already, and who
 -- gets none and why. Of the accounts of one address one is greeted: that which has its greeting already, in
--- the audience or not (so that two runs with two audiences do not greet it twice), else the lowest.
+-- the audience or not (so that two runs with two audiences do not greet it twice), else the lowest that can
+-- be rendered. A greeting that was written and never sent is named.
 -- Parameters: birthdays (of the day: month * 100 + day), business_date and its year, audience_id (empty: all
 -- accounts), too_late (whether the day is over for good).
 create temp table birthday on commit drop as
@@ -61,11 +62,12 @@ ranked as (
         *,
         message_id is not null as written,
         (
-            select case m.status
-                when 'expired' then 'expirada'
-                when 'failed' then 'falhou'
-                when 'cancelled' then 'cancelada'
-            end
+            select
+                case m.status
+                    when 'expired' then 'expirada'
+                    when 'failed' then 'falhou'
+                    when 'cancelled' then 'cancelada'
+                end
             from crm.message as m
             where m.id = k.message_id
         ) as not_sent,
@@ -96,7 +98,7 @@ select
         when email is not null and account_id <> greeted_id then 'same_address'
     end as reason,
     greeted_id,
-    -- Whether this account is greeted for its address should none before it be: rendering may fail.
+    -- Whether it is greeted for its address when none before it can be rendered.
     email is not null and not address_written as in_line,
     'mensagem ' || message_id || ': ' || not_sent as detail
 from ranked

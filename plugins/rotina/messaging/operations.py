@@ -190,7 +190,9 @@ def release(
     Raises:
         SettingError: a wrong selection, an `expires_at` that is past or without time zone, or no login.
     """
-    return _resend("release", ("unknown",), connection, selection, login, expires_at=expires_at, dry_run=dry_run)
+    return _resend(
+        "release", ("unknown",), connection, selection, login, expires_at=expires_at, dry_run=dry_run
+    )
 
 
 def confirm(
