@@ -578,6 +578,8 @@ class Message(_MessageColumns, Base):
         ),
         Index("message_account", "account_id", postgresql_where=text("account_id is not null")),
         Index("message_customer", "customer_id", postgresql_where=text("customer_id is not null")),
+        # The addresses that were greeted for a day, as include/sql/birthday_emails asks for them.
+        Index("message_birthday_run", "run_id", postgresql_where=text("origin = 'birthday_emails'")),
         Index("message_created", "created_at", postgresql_using="brin"),
     )
 

@@ -330,6 +330,8 @@ def test_only_active_persons_who_are_born(owner: psycopg.Connection, connection:
     add_person(owner, DAY)
     add_person(owner, "2030-11-18")
     add_person(owner, "1990-11-17")
+    long_ago = add_person(owner)
+    owner.execute("update crm.account set birth_on = '0044-11-18 BC' where id = %s", [long_ago])
     last_year = add_person(owner, "2025-11-18")
     assert counts(greet(connection)[1]) == (1, 1, 0, 0, 0)
     assert greeted(owner) == [last_year]
@@ -412,6 +414,61 @@ def test_two_audiences_greet_one_address_once(
     assert greeted(owner) == [higher]
 
 
+@pytest.mark.parametrize("change", ["active = false", "kind = 'company'", "birth_on = '1990-03-03'"])
+def test_an_address_is_not_greeted_again_when_the_greeted_account_is_gone(
+    owner: psycopg.Connection, connection: psycopg.Connection, change: str
+) -> None:
+    first = add_person(owner, email="casal@example.com")
+    greet(connection)
+    owner.execute(f"update crm.account set {change}")
+    second = add_person(owner, email="Casal@example.com")
+    run, outcome = greet(connection)
+    assert counts(outcome) == (1, 0, 0, 1, 0)
+    assert items(connection, run) == [("account", second, "skipped", "same_address", f"conta {first}")]
+    assert counts(greet(connection, "2027-11-18")[1]) == (1, 1, 0, 0, 0)
+    assert greeted(owner) == [first, second]
+
+
+FRAGILE = "{% if name == 'Quebra' %}{{ 1 // (age - age) }}{% endif %}Olá {{ name }}"
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+def test_of_one_address_the_next_account_is_greeted_when_the_first_cannot_be_rendered(
+    owner: psycopg.Connection, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(birthday_emails, "BATCH", batch)
+    add_template(owner, "frágil", text=FRAGILE)
+    names = ["Quebra", "Ana", "Bia"]
+    broken, good, other = (add_person(owner, name=name, email="casal@example.com") for name in names)
+    lost = [add_person(owner, name="Quebra", email="perdido@example.com") for _ in range(2)]
+    run, outcome = greet(connection, template="frágil")
+    assert counts(outcome) == (5, 1, 0, 1, 3)
+    assert greeted(owner) == [good]
+    assert [item[1:4] for item in items(connection, run)] == [
+        (broken, "failed", "render_failed"),
+        (other, "skipped", "same_address"),
+        *((account, "failed", "render_failed") for account in lost),
+    ]
+    assert items(connection, run)[1][4] == f"conta {good}"
+    assert counts(greet(connection)[1]) == (5, 1, 1, 3, 0)
+    assert greeted(owner) == [good, lost[0]]
+
+
+@pytest.mark.parametrize(("why", "reason"), [("pediu", "opted_out"), ("hard_bounce", "no_such_address")])
+def test_a_suppressed_address_is_not_rendered(
+    owner: psycopg.Connection, connection: psycopg.Connection, why: str, reason: str
+) -> None:
+    add_template(owner, "frágil", text=FRAGILE)
+    address = "nunca@example.com"
+    insert(owner, "crm.suppression", channel="email", address=address, reason=why, source="console")
+    accounts = [add_person(owner, name="Quebra", email="Nunca@example.com") for _ in range(2)]
+    run, outcome = greet(connection, template="frágil")
+    assert counts(outcome) == (2, 0, 0, 2, 0)
+    assert [item[1:] for item in items(connection, run)] == [
+        (account, "skipped", reason, None) for account in accounts
+    ]
+
+
 # -- records that are wrong -------------------------------------------------------------------------------
 
 
@@ -447,9 +504,7 @@ def test_an_account_that_cannot_be_greeted_is_named_and_stops_nobody(
 ) -> None:
     make, outcome, reason = WRONG[case]
     wrong, good = make(owner), add_person(owner)
-    add_template(
-        owner, "frágil", text="{% if name == 'Quebra' %}{{ 1 // (age - age) }}{% endif %}Olá {{ name }}"
-    )
+    add_template(owner, "frágil", text=FRAGILE)
     run, done = greet(connection, template="frágil")
     skipped = int(outcome == "skipped")
     assert counts(done) == (2, 1, 0, skipped, 1 - skipped)
@@ -562,6 +617,27 @@ def test_a_birthday_that_changes_after_the_greeting_is_not_greeted_again_that_ye
     owner.execute("update crm.account set birth_on = '1990-11-20' where id = %s", [account])
     assert counts(greet(connection, "2026-11-20")[1]) == (1, 0, 1, 0, 0)
     assert counts(greet(connection, "2027-11-20")[1]) == (1, 1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [("expired", "expirada"), ("failed", "falhou"), ("cancelled", "cancelada")]
+)
+def test_a_greeting_that_was_written_and_never_sent_is_named(
+    owner: psycopg.Connection, connection: psycopg.Connection, status: str, told: str
+) -> None:
+    accounts = [add_person(owner), add_person(owner)]
+    greet(connection)
+    (message, *_) = before = messages(owner)
+    account = message["account_id"]
+    owner.execute("update crm.message set status = %s where id = %s", [status, message["id"]])
+    for now in (at(DAY), at("2026-11-20")):
+        run, outcome = greet(connection, now=now)
+        assert counts(outcome) == (2, 0, 1, 1, 0)
+        detail = f"mensagem {message['id']}: {told}"
+        assert items(connection, run) == [("account", account, "skipped", "written_not_sent", detail)]
+    assert len(messages(owner)) == len(before)
+    assert greeted(owner) == accounts
+    assert "written_not_sent" in REASON_TITLES
 
 
 def test_a_rule_that_changes_after_the_greeting_greets_nobody_twice(
@@ -688,6 +764,18 @@ def test_the_gateway_is_named_where_there_is_not_one_alone(
     owner.execute("update crm.gateway set active = false")
     with pytest.raises(SettingError, match="gateway"):
         check(connection)
+
+
+def test_what_is_left_empty_is_the_default(
+    owner: psycopg.Connection, connection: psycopg.Connection, mail: int
+) -> None:
+    empty = {"template": "", "subject": "", "audience": "", "gateway": ""}
+    add_person(owner, name="Ana")
+    check(connection, **empty)
+    assert greet(connection, **empty)[1].changed == 1
+    (message,) = messages(owner)
+    assert message["payload"]["subject"] == "Feliz aniversário, Ana!"
+    assert message["gateway_id"] == mail
 
 
 def test_the_trigger_form_offers_what_is_accepted(connection: psycopg.Connection) -> None:

@@ -335,6 +335,27 @@ def test_a_message_whose_time_is_over_goes_again_only_with_a_new_one(
     assert message(owner, late)["expires_at"] == NOW + 2 * HOUR
 
 
+def test_expired_messages_are_retried_when_they_are_named_and_get_a_new_time(
+    connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
+) -> None:
+    one, other = (
+        add_message(
+            owner, gateway, status="expired", attempts=2, ended_at=NOW, expires_at=NOW - HOUR, ready=False
+        )
+        for _ in range(2)
+    )
+    later = NOW + HOUR
+    assert retry(connection, [one], "ana").left_out == {"status": 1}
+    for filter_ in (MessageFilter(everything=True), MessageFilter(statuses=["failed"])):
+        assert retry(connection, filter_, "ana", expires_at=later).records == 0
+    assert retry(connection, [one], "ana", expires_at=later).records == 1
+    assert statuses(owner) == {one: "waiting", other: "expired"}
+    row = message(owner, one)
+    assert (row["expires_at"], row["ready"], row["attempts"], row["ended_at"]) == (later, True, 0, None)
+    assert retry(connection, MessageFilter(statuses=["expired"]), "ana", expires_at=later).records == 1
+    assert statuses(owner) == {one: "waiting", other: "waiting"}
+
+
 def test_retry_gives_back_all_attempts(
     connection: psycopg.Connection, owner: psycopg.Connection, gateway: int
 ) -> None:

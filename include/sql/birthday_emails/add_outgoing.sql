@@ -27,12 +27,19 @@ select
     %(expires_at)s,
     case
         when r.problem is not null then 'failed'
-        when b.reason is not null then 'skipped'
+        when r.payload is null and b.reason is not null then 'skipped'
     end,
-    case when r.problem is not null then 'render_failed' else b.reason end,
+    case
+        when r.problem is not null then 'render_failed'
+        when r.payload is null then b.reason
+    end,
     case
         when r.problem is not null then r.problem
-        when b.reason = 'same_address' then 'conta ' || b.greeted_id
+        when r.payload is not null then null
+        when b.reason = 'same_address' then 'conta ' || coalesce(g.account_id, b.greeted_id)
+        else b.detail
     end
 from birthday as b
 left join rendered as r on b.account_id = r.account_id
+-- The account of the same address that was rendered, where it is not the first.
+left join rendered as g on b.reason = 'same_address' and b.greeted_id = g.greeted_id and g.payload is not null

@@ -1,2 +1,2 @@
 -- Take rendered e-mails. No parameters.
-copy rendered (account_id, payload, problem) from stdin
+copy rendered (account_id, greeted_id, payload, problem) from stdin

@@ -1,9 +1,11 @@
--- Whose e-mail is still to be rendered. No parameters.
+-- Whose e-mail is still to be rendered: the accounts of an address one after the other, the lowest first.
+-- No parameters.
 select
     account_id,
+    greeted_id,
     name,
     email,
     birth_on
 from birthday
-where not written and reason is null and email is not null
-order by account_id
+where in_line and (reason is null or reason = 'same_address')
+order by greeted_id, account_id

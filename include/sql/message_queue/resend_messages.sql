@@ -1,12 +1,12 @@
--- Put the selected messages of a status back into the line, but those whose time is over and those that
+-- Put the selected messages of some statuses back into the line, but those whose time is over and those that
 -- somebody has in hand. Nothing of their last attempt stays that a late answer could be taken for the next
--- one's. Parameters: status, reason, expires_at (null: as it was), reset_attempts.
+-- one's. Parameters: statuses, reason, expires_at (null: as it was), reset_attempts.
 with eligible as (
     select m.id
     from selected_message as s
     inner join crm.message as m on s.id = m.id
     where
-        m.status = %(status)s
+        m.status = any(%(statuses)s::text[])
         and coalesce(%(expires_at)s::timestamptz, m.expires_at, 'infinity') > clock_timestamp()
     for update of m skip locked
 ),

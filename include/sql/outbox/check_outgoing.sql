@@ -43,6 +43,7 @@ judged as materialized (
     select
         c.*,
         case
+            when c.reason = 'written_not_sent' then c.reason
             when c.written_id is not null then 'already_written'
             when c.outcome is not null then c.reason
             when c.template_id is not null and c.template_usable is not true then 'template_unusable'

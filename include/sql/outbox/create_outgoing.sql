@@ -23,7 +23,8 @@ create temp table outgoing (
     -- Empty: at once.
     send_after timestamptz,
     expires_at timestamptz,
-    -- Why the producer itself wants no message to be written: skipped or failed, reason, detail.
+    -- Why the producer itself wants no message to be written: skipped or failed, reason, detail. Of a message
+    -- that was written before only the reason written_not_sent counts; any other leaves it unchanged.
     outcome text check (outcome in ('skipped', 'failed')),
     reason text,
     detail text,

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
@@ -70,9 +70,20 @@ class _Account:
     """Somebody whose e-mail is to be rendered."""
 
     account_id: int
+    greeted_id: int
+    """The first account of the same address; it stands for the address."""
     name: str
     email: str
     birth_on: dt.date
+
+
+class _Rendered(NamedTuple):
+    """A row of the table `rendered`: an account, and its payload or its problem."""
+
+    account_id: int
+    greeted_id: int
+    payload: Jsonb | None
+    problem: str | None
 
 
 def check_settings(
@@ -162,13 +173,24 @@ def birthdays_of(date: dt.date, leap_day_rule: str) -> list[int]:
 
 
 def _render(connection: psycopg.Connection, settings: _Settings, birthday: dt.date) -> None:
-    """Render the e-mails that are still to be written, in batches."""
+    """Render the e-mails that are still to be written, in batches.
+
+    Of the accounts of one address those after the first that succeeds are left out.
+    """
     connection.execute(statement("birthday_emails/create_rendered"))
     renderer = Renderer(settings.template)
+    done = None
     with connection.cursor("unwritten", row_factory=class_row(_Account)) as accounts:
         accounts.execute(statement("birthday_emails/list_unwritten"))
         for batch in iter(partial(accounts.fetchmany, BATCH), []):
-            rows = [_rendered(renderer, account, birthday, settings.link) for account in batch]
+            rows = []
+            for account in batch:
+                if account.greeted_id == done:
+                    continue
+                row = _rendered(renderer, account, birthday, settings.link)
+                rows.append(row)
+                if row.payload is not None:
+                    done = account.greeted_id
             with (
                 connection.cursor() as cursor,
                 cursor.copy(statement("birthday_emails/copy_rendered")) as copy,
@@ -177,10 +199,8 @@ def _render(connection: psycopg.Connection, settings: _Settings, birthday: dt.da
                     copy.write_row(row)
 
 
-def _rendered(
-    renderer: Renderer, account: _Account, birthday: dt.date, link: Link
-) -> tuple[int, Jsonb | None, str | None]:
-    """A row of the table `rendered`: the account, and its payload or its problem."""
+def _rendered(renderer: Renderer, account: _Account, birthday: dt.date, link: Link) -> _Rendered:
+    """The e-mail of an account, or its problem."""
     url = link(account.email)
     values = values_of(
         name=account.name,
@@ -192,8 +212,9 @@ def _rendered(
     try:
         rendered = renderer.render(values)
     except RenderError as error:
-        return account.account_id, None, str(error)
-    return account.account_id, Jsonb({**rendered._asdict(), "unsubscribe_url": url}), None
+        return _Rendered(account.account_id, account.greeted_id, None, str(error))
+    payload = Jsonb({**rendered._asdict(), "unsubscribe_url": url})
+    return _Rendered(account.account_id, account.greeted_id, payload, None)
 
 
 def _settings(
@@ -209,8 +230,8 @@ def _settings(
         raise SettingError("leap_day_rule", leap_day_rule, f"must be one of {', '.join(LEAP_DAY_RULES)}")
     return _Settings(
         template=_template(connection, params),
-        gateway=_gateway(connection, params.get("gateway")),
-        audience_id=find_audience(connection, params.get("audience")),
+        gateway=_gateway(connection, params.get("gateway") or None),
+        audience_id=find_audience(connection, params.get("audience") or None),
         days_late=days_late,
         leap_day_rule=leap_day_rule,
         link=link,
@@ -220,7 +241,7 @@ def _settings(
 def _template(connection: psycopg.Connection, params: dict[str, Any]) -> EmailTemplate:
     """The e-mail template with the subject of the run, checked again: anybody may write into a table."""
     template = load_email_template(connection, params.get("template") or TEMPLATE)
-    if params.get("subject") is not None:
+    if params.get("subject"):
         template = replace(template, subject=params["subject"])
     check_email_template(template)
     return template

@@ -162,12 +162,17 @@ def retry(
 ) -> Done:
     """Put failed messages back into the line, with all their attempts before them.
 
-    Messages whose time is over are left out, unless a new `expires_at` (aware) is given.
+    Messages whose time is over are left out, unless a new `expires_at` (aware) is given. With one, expired
+    messages go again too, if they are named: by their ids, or by `statuses` of the filter.
 
     Raises:
         SettingError: a wrong selection, an `expires_at` that is past or without time zone, or no login.
     """
-    return _resend("retry", "failed", connection, selection, login, expires_at=expires_at, dry_run=dry_run)
+    statuses: tuple[Status, ...] = ("failed",)
+    named = not isinstance(selection, MessageFilter) or "expired" in (selection.statuses or ())
+    if named and expires_at is not None:
+        statuses = ("failed", "expired")
+    return _resend("retry", statuses, connection, selection, login, expires_at=expires_at, dry_run=dry_run)
 
 
 def release(
@@ -185,7 +190,9 @@ def release(
     Raises:
         SettingError: a wrong selection, an `expires_at` that is past or without time zone, or no login.
     """
-    return _resend("release", "unknown", connection, selection, login, expires_at=expires_at, dry_run=dry_run)
+    return _resend(
+        "release", ("unknown",), connection, selection, login, expires_at=expires_at, dry_run=dry_run
+    )
 
 
 def confirm(
@@ -303,7 +310,7 @@ def _execute(
 
 def _resend(
     name: str,
-    status: Status,
+    statuses: tuple[Status, ...],
     connection: psycopg.Connection,
     selection: Selection,
     login: str,
@@ -315,13 +322,13 @@ def _resend(
     if expires_at is not None and expires_at <= dt.datetime.now(dt.UTC):
         raise SettingError("expires_at", expires_at.isoformat(), "is past; the messages would not be sent")
     values = {
-        "status": status,
+        "statuses": list(statuses),
         "reason": name,
         "expires_at": expires_at,
-        "reset_attempts": status == "failed",
+        "reset_attempts": "failed" in statuses,
     }
     details = {"expires_at": expires_at.isoformat()} if expires_at else {}
-    action = _Action(name, "resend_messages", (status,), values, details, refuse_expired=expires_at is None)
+    action = _Action(name, "resend_messages", statuses, values, details, refuse_expired=expires_at is None)
     return action.run(connection, selection, login, dry_run=dry_run)
 
 

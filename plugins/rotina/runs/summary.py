@@ -75,6 +75,7 @@ REASON_TITLES = {
     "suppressed": "o endereço do destinatário está bloqueado",
     "template_unusable": "modelo de mensagem inexistente, inativo ou não aprovado",
     "too_late": "o prazo de envio já passou",
+    "written_not_sent": "a mensagem foi gravada antes, mas não foi enviada",
     "wrong_variables": "número de variáveis diferente do modelo",
 }
 RECORD_TITLES = {
