@@ -23,6 +23,8 @@ _LONGEST_EMAIL = 254
 def suppress(connection: psycopg.Connection, channel: Channel, address: str, reason: str, login: str) -> bool:
     """Send no more messages to an address. One that is suppressed already keeps its first reason.
 
+    A hard bounce is no decision: the reason of a person takes its place.
+
     Args:
         connection: of the task role.
         channel: phone or email.
@@ -31,7 +33,7 @@ def suppress(connection: psycopg.Connection, channel: Channel, address: str, rea
         login: who decided it; the audit row tells.
 
     Returns:
-        Whether it is newly suppressed.
+        Whether it is newly suppressed, or was only for a hard bounce.
 
     Raises:
         SettingError: a wrong channel or address (masked in the text), or a blank reason or login.

@@ -62,7 +62,8 @@ def address_of(keys: Sequence[str], token: str) -> str | None:
 def unsubscribe(connection: psycopg.Connection, address: str) -> bool:
     """Send no more e-mails to an address, because its owner says so; returns whether that is new.
 
-    Messages that wait already are not sent either. `rotina.messaging.suppressions.unsuppress` takes it back,
+    It takes the place of a hard bounce, which somebody may mend. Messages that wait already are not sent
+    either. `rotina.messaging.suppressions.unsuppress` takes it back,
     with an audit row.
     """
     values = {"channel": "email", "address": address, "reason": "opted_out", "source": "unsubscribe"}
