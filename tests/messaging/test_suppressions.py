@@ -56,6 +56,16 @@ def test_a_suppressed_address_keeps_its_first_reason(
     assert [(entry[1], entry[4]) for entry in audit(owner)] == [("suppress", 0)]
 
 
+def test_a_domain_is_known_in_every_spelling(
+    connection: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    assert suppress(connection, "email", "Ana@Ação.example", "pediu", "ana")
+    assert not suppress(connection, "email", "ana@XN--ao-siap.example", "pediu", "ana")
+    assert stored(owner) == [("email", "ana@xn--ao-siap.example", "pediu", "ana")]
+    unsuppress(connection, "email", "ana@AÇÃO.example", "ana")
+    assert stored(owner) == []
+
+
 def test_a_decision_takes_the_place_of_a_hard_bounce_and_not_the_other_way_round(
     connection: psycopg.Connection, owner: psycopg.Connection
 ) -> None:

@@ -32,6 +32,19 @@ def test_a_link_is_for_one_address_which_it_does_not_show() -> None:
     assert url[-1].isalnum() or url[-1] in "-_"
 
 
+def test_a_link_is_for_a_mailbox_in_every_spelling(
+    connection: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    for spelling in ("Ana@Ação.example", "ana@xn--ao-siap.example"):
+        assert (
+            address_of([NEW], token_of(unsubscribe_url(BASE, [NEW], spelling))) == "ana@xn--ao-siap.example"
+        )
+    older = Fernet(NEW).encrypt("email:ana@ação.example".encode()).decode()
+    assert unsubscribe(connection, address_of([NEW], older) or "")
+    stored = owner.execute("select address from crm.suppression").fetchall()
+    assert stored == [("ana@xn--ao-siap.example",)]
+
+
 def test_airflow_may_be_below_another_address() -> None:
     url = unsubscribe_url(f"{BASE}/airflow/", [NEW], "ana@example.com")
     assert url.startswith(f"{BASE}/airflow/rotina/unsubscribe/")
