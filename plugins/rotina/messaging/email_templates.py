@@ -19,8 +19,9 @@ import jinja2
 import psycopg
 from inscriptis.model.config import ParserConfig
 from jinja2 import meta, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import escape
 from psycopg.rows import dict_row
 
@@ -65,7 +66,6 @@ _PREVIEW_UNSUBSCRIBE_URL = "https://preview.invalid/unsubscribe"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_OF_TAGS = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\})+)[ \t]*\n", re.MULTILINE)
 #: Stands for the Jinja code of that number while a parser of HTML reads the words around it.
 _CODE = re.compile("\ue000([0-9]+)\ue001")
@@ -188,7 +188,7 @@ class Renderer:
         if len(subject) > LONGEST_SUBJECT:
             raise RenderError("subject", f"has {len(subject)} characters, the most are {LONGEST_SUBJECT}")
         for field, part in (("subject", subject), ("html", html), ("text", text)):
-            if "\0" in part or _SURROGATE.search(part):
+            if not _can_be_stored(part):
                 raise RenderError(field, "holds a character that cannot be stored")
         for field, part, link in (("html", html, str(escape(url))), ("text", text, url)):
             if link not in part:
@@ -363,6 +363,15 @@ def _rendered(template: jinja2.Template, shared: dict[str, Any]) -> str:
         if room < 0:
             raise jinja2.TemplateRuntimeError(f"has more than {LONGEST_PART} characters")
     return "".join(parts)
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether PostgreSQL takes it: neither NUL nor half a surrogate pair."""
+    try:
+        text.encode()  # several times faster than looking for them
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _printable(value: Any) -> Any:
