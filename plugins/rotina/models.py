@@ -462,7 +462,7 @@ class Suppression(Base):
     __table_args__ = (CheckConstraint("channel in ('phone', 'email')", name="channel_known"),)
 
     channel: Mapped[str] = mapped_column(primary_key=True)
-    #: As messages carry it: E.164, or the e-mail address in lower case.
+    #: As messages carry it: E.164, or the e-mail address in lower case, its domain in A-labels.
     address: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
     source: Mapped[str]

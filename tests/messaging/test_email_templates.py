@@ -121,7 +121,7 @@ def test_a_derived_text_prints_names_as_they_are() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Ana\r\nBcc: eve@example.com", "Ana\nBcc: eve@example.com", "Ana\x00\x1b\x85\u2028Bcc: eve@example.com"],
+    ["Ana\r\nBcc: eve@example.com", "Ana\nBcc: eve@example.com", "Ana\x1b\x85\u2028Bcc: eve@example.com"],
 )
 def test_a_line_break_in_a_name_is_a_space_in_the_subject(name: str) -> None:
     subject = render(template(subject="Oi, {{ name }}"), name=name).subject
@@ -136,6 +136,24 @@ def test_a_line_break_in_a_name_is_a_space_in_the_subject(name: str) -> None:
     [
         ({"subject": "{{ name }}"}, {"name": " \r\n"}, "subject: is blank"),
         ({"subject": "{{ name }}"}, {"name": "a" * 300}, "subject: has 300 characters"),
+        ({"subject": "{{ '\\ud800' }}"}, {}, "subject: holds a character"),
+        ({"html": "Oi{{ '\\x00' }}"}, {}, "html: holds a character that cannot be stored"),
+        ({"html": "Oi", "text": "{{ '\\ud800' }}"}, {}, "text: holds a character that cannot be stored"),
+        ({"html": "{{ {}[name.lower()] }}"}, {}, "html: 'dict object' has no attribute '…'"),
+        ({"text": "Oi{% if age > 36 %}{{ unsubscribe_url }}{% endif %}"}, {}, "text: must print"),
+        ({"html": DOCUMENT.format("{% if age > 36 %}" + LINK + "{% endif %}")}, {}, "html: must print"),
+        ({"html": "{{ 9**9**9 }}"}, {}, "html: ** makes too much"),
+        ({"html": "{{ 'x' * 10000000 }}"}, {}, "html: * makes too much"),
+        ({"html": "{{ '%9999999s' % 1 }}"}, {}, "html: % makes too much"),
+        ({"html": "{{ '%*s' % (9999999, 1) }}"}, {}, "html: % makes too much"),
+        ({"html": "{{ name.center(9999999) }}"}, {}, "html: a width is too great"),
+        ({"html": "{{ '{:9999999}'.format(1) }}"}, {}, "html: format is not for templates"),
+        ({"html": "{{ birth_on | date('%9999999d') }}"}, {}, "html: a width is too great"),
+        (
+            {"html": "{% for a in 'x' * 1000 %}{{ 'y' * 1000 }}{% endfor %}"},
+            {},
+            "html: has more than 500000 characters",
+        ),
         ({}, {"age": None}, "html: prints a variable that is empty; ask first"),
         ({"text": "{{ age }}", "html": "Oi"}, {"age": None}, "text: prints a variable that is empty"),
         ({"html": "{{ name.first }}"}, {}, "html: 'str object' has no attribute 'first'"),
@@ -254,6 +272,14 @@ def test_a_whole_document_is_taken_as_it_is() -> None:
         ({"html": "a\n<p>{% if age %}</p>\n"}, "html", "line 2: Unexpected end of template"),
         ({"html": "{# a"}, "html", "Missing end of comment tag"),
         ({"html": "{{ name | shout }}"}, "html", "No filter named 'shout'"),
+        ({"html": "{% set unsubscribe_url = 'x' %}a"}, "html", "templates must not set it"),
+        ({"text": "{% macro unsubscribe_url() %}{% endmacro %}a"}, "text", "templates must not set it"),
+        (
+            {"text": "a{% if false %}{{ unsubscribe_url }}{% endif %}"},
+            "text",
+            "must print {{ unsubscribe_url",
+        ),
+        ({"html": "{{ 'x' | center(9999999) }}"}, "html", "No filter named 'center'"),
         ({"html": "{{ name | safe }}"}, "html", "No filter named 'safe'"),
         ({"html": "Oi, {{ nome }}"}, "html", "is not a variable; there are name, first_name"),
         ({"text": "Oi, {{ nome }}"}, "text", "is not a variable"),

@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rotina.messaging import outbox
+from rotina.messaging.unsubscribe import unsubscribe
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import REASON_TITLES
 from rotina.sql import statement
@@ -237,6 +238,8 @@ def test_what_is_refused_is_named_and_stops_nobody(
         ("ana@example.com, eva@example.com", "failed", "invalid_email"),
         ("ana@example.com\nBcc: eva@example.com", "failed", "invalid_email"),
         ("josé@example.com", "failed", "invalid_email"),
+        ("ana@" + "ã" * 70 + ".example", "failed", "invalid_email"),
+        ("ana@ação..example", "failed", "invalid_email"),
         ("a" * 250 + "@example.com", "failed", "invalid_email"),
     ],
 )
@@ -270,6 +273,19 @@ def test_who_opted_out_gets_no_message(owner: psycopg.Connection, connection: ps
         ("1", "skipped", "opted_out", "T-1"),
         ("3", "skipped", "opted_out", "T-3"),
     ]
+
+
+@pytest.mark.parametrize("suppressed", ["ana@ação.example", "Ana@AÇÃO.example", "ana@xn--ao-siap.example"])
+def test_a_mailbox_is_suppressed_in_every_spelling(
+    owner: psycopg.Connection, connection: psycopg.Connection, suppressed: str
+) -> None:
+    mail = add_gateway(owner, "mail", kind="smtp")
+    spellings = [" Ana@Ação.Example", "ana@AÇÃO.example", "ANA@xn--ao-siap.example"]
+    unsubscribe(connection, suppressed)
+    rows = [email(mail, str(key), recipient=spelling) for key, spelling in enumerate(spellings)]
+    run, _ = enqueue(connection, *rows, email(mail, "x", recipient="eva@Ação.example"))
+    assert [item[2] for item in items(connection, run)] == ["opted_out"] * 3
+    assert [message["recipient"] for message in messages(owner)] == ["eva@xn--ao-siap.example"]
 
 
 def test_an_address_that_bounced_is_named_as_such(

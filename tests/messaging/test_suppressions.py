@@ -56,6 +56,28 @@ def test_a_suppressed_address_keeps_its_first_reason(
     assert [(entry[1], entry[4]) for entry in audit(owner)] == [("suppress", 0)]
 
 
+def test_a_domain_is_known_in_every_spelling(
+    connection: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    assert suppress(connection, "email", "Ana@Ação.example", "pediu", "ana")
+    assert not suppress(connection, "email", "ana@XN--ao-siap.example", "pediu", "ana")
+    assert stored(owner) == [("email", "ana@xn--ao-siap.example", "pediu", "ana")]
+    unsuppress(connection, "email", "ana@AÇÃO.example", "ana")
+    assert stored(owner) == []
+
+
+def test_a_decision_takes_the_place_of_a_hard_bounce_and_not_the_other_way_round(
+    connection: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    bounced = {"channel": "email", "address": "ana@example.com", "reason": "hard_bounce"}
+    insert(owner, "crm.suppression", **bounced, source="queue_dispatch")
+    assert not suppress(connection, "email", "ana@example.com", "hard_bounce", "ana")
+    assert suppress(connection, "email", "ana@example.com", "pediu", "ana")
+    assert not suppress(connection, "email", "ana@example.com", "hard_bounce", "bia")
+    assert stored(owner) == [("email", "ana@example.com", "pediu", "ana")]
+    assert [entry[4] for entry in audit(owner)] == [0, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rotina.errors import SettingError
 from rotina.messaging.suppressions import unsuppress
 from rotina.messaging.unsubscribe import PATH, address_of, unsubscribe, unsubscribe_url
+from tests.messaging.queue_data import insert
 
 BASE = "https://rotina.example.com"
 NEW, OLD, OTHER = (Fernet.generate_key().decode() for _ in range(3))
@@ -29,6 +30,19 @@ def test_a_link_is_for_one_address_which_it_does_not_show() -> None:
     assert "ana" not in url.lower().removeprefix(BASE)
     assert urlsplit(url).query == ""
     assert url[-1].isalnum() or url[-1] in "-_"
+
+
+def test_a_link_is_for_a_mailbox_in_every_spelling(
+    connection: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    for spelling in ("Ana@Ação.example", "ana@xn--ao-siap.example"):
+        assert (
+            address_of([NEW], token_of(unsubscribe_url(BASE, [NEW], spelling))) == "ana@xn--ao-siap.example"
+        )
+    older = Fernet(NEW).encrypt("email:ana@ação.example".encode()).decode()
+    assert unsubscribe(connection, address_of([NEW], older) or "")
+    stored = owner.execute("select address from crm.suppression").fetchall()
+    assert stored == [("ana@xn--ao-siap.example",)]
 
 
 def test_airflow_may_be_below_another_address() -> None:
@@ -118,3 +132,14 @@ def test_unsubscribing_suppresses_once_and_can_be_taken_back_with_an_audit(
     assert owner.execute("select count(*) from crm.suppression").fetchone() == (0,)
     audit = owner.execute("select login, action, target ->> 'address' from crm.audit_entry").fetchall()
     assert audit == [("bia", "unsuppress", "ana@example.com")]
+
+
+def test_unsubscribing_takes_the_place_of_a_hard_bounce(
+    connection: psycopg.Connection, owner: psycopg.Connection
+) -> None:
+    bounced = {"channel": "email", "address": "ana@example.com", "reason": "hard_bounce"}
+    insert(owner, "crm.suppression", **bounced, source="queue_dispatch")
+    assert unsubscribe(connection, "ana@example.com")
+    assert not unsubscribe(connection, "ana@example.com")
+    stored = owner.execute("select address, reason, source from crm.suppression").fetchall()
+    assert stored == [("ana@example.com", "opted_out", "unsubscribe")]

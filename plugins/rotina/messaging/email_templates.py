@@ -19,7 +19,10 @@ import jinja2
 import psycopg
 from inscriptis.model.config import ParserConfig
 from jinja2 import meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import escape
 from psycopg.rows import dict_row
 
 from rotina.errors import RotinaError, SettingError
@@ -41,6 +44,12 @@ VARIABLES: dict[str, tuple[str, str]] = {
 
 #: Characters of a subject, as written and as rendered.
 LONGEST_SUBJECT = 255
+
+#: Characters of a rendered part: Gmail cuts what is longer than 102 kB.
+LONGEST_PART = 500_000
+#: Of what a template computes: repetitions, digits, characters that a width asks for.
+_MOST_WORK = 10_000
+_WIDE = re.compile(r"%[^%a-zA-Z]*(?:[0-9]{4}|\*)")
 
 #: An account that every template must do for.
 _SAMPLE: dict[str, Any] = {
@@ -167,6 +176,8 @@ class Renderer:
             html = _rendered(self._html, shared)
             field = "text"
             text = _rendered(self._text, shared)
+            field = "unsubscribe_url"
+            url = shared["unsubscribe_url"]
         except Exception as error:  # noqa: BLE001 - whatever a template brings about is that account's failure
             # Without the cause, whose words may be personal.
             raise RenderError(field, _impersonal(error, shared)) from None
@@ -176,6 +187,12 @@ class Renderer:
             raise RenderError("subject", "is blank")
         if len(subject) > LONGEST_SUBJECT:
             raise RenderError("subject", f"has {len(subject)} characters, the most are {LONGEST_SUBJECT}")
+        for field, part in (("subject", subject), ("html", html), ("text", text)):
+            if not _can_be_stored(part):
+                raise RenderError(field, "holds a character that cannot be stored")
+        for field, part, link in (("html", html, str(escape(url))), ("text", text, url)):
+            if link not in part:
+                raise RenderError(field, "must print {{ unsubscribe_url }}, always and as it is")
         return Rendered(subject, html, text)
 
 
@@ -281,7 +298,13 @@ def values_of(
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja as templates may use it: no globals, nothing that prints a variable without escaping it."""
+    """Jinja as templates may use it: no globals, nothing that prints a variable without escaping it.
+
+    Nor anything that makes much of little: an operator that is intercepted is not computed while compiling
+    either.
+    """
+
+    intercepted_binops = frozenset({"**", "*", "%"})
 
     def __init__(self, *, html: bool) -> None:
         super().__init__(
@@ -291,8 +314,35 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
         )
         self.globals.clear()
-        del self.filters["safe"]
+        for name in ("safe", "center", "indent", "batch", "slice", "format"):
+            del self.filters[name]
         self.filters["date"] = _date
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """`left operator right`, unless it makes too much."""
+        numbers = isinstance(left, int | float) and isinstance(right, int | float)
+        if operator == "%":
+            too_much = not numbers and bool(_WIDE.search(str(left)))
+        elif numbers:
+            too_much = max(abs(left), abs(right)) > (_MOST_WORK if operator == "*" else 100)
+        else:
+            sizes = [side if isinstance(side, int) else len(side) for side in (left, right)]
+            too_much = sizes[0] * sizes[1] > _MOST_WORK
+        if too_much:
+            raise SecurityError(f"{operator} makes too much")
+        return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        """A call of a method, unless it asks for a great width."""
+        for value in (*args, *kwargs.values()):
+            _refuse_wide(value)
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Any:
+        """Refuse str.format, which pads to any width."""
+        if super().wrap_str_format(value) is not None:
+            raise SecurityError("format is not for templates; print with {{ }}")
+        return None
 
 
 @cache
@@ -306,7 +356,22 @@ def _layout(name: str) -> str:
 
 
 def _rendered(template: jinja2.Template, shared: dict[str, Any]) -> str:
-    return "".join(template.root_render_func(template.new_context(shared, shared=True)))
+    parts, room = [], LONGEST_PART
+    for part in template.root_render_func(template.new_context(shared, shared=True)):
+        parts.append(part)
+        room -= len(part)
+        if room < 0:
+            raise jinja2.TemplateRuntimeError(f"has more than {LONGEST_PART} characters")
+    return "".join(parts)
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether PostgreSQL takes it: neither NUL nor half a surrogate pair."""
+    try:
+        text.encode()  # several times faster than looking for them
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _printable(value: Any) -> Any:
@@ -316,8 +381,16 @@ def _printable(value: Any) -> Any:
     return value
 
 
+def _refuse_wide(value: Any) -> None:
+    if (isinstance(value, int) and abs(value) > _MOST_WORK) or (
+        isinstance(value, str) and _WIDE.search(value)
+    ):
+        raise SecurityError("a width is too great")
+
+
 def _date(value: dt.date, form: str = "%d/%m/%Y") -> str:
     """The filter `date`."""
+    _refuse_wide(form)
     return value.strftime(form)
 
 
@@ -331,7 +404,7 @@ def _impersonal(error: Exception, values: Mapping[str, Any]) -> str:
     if not words:
         return message
     longest_first = sorted(words, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), "…", message)
+    return re.sub("|".join(map(re.escape, longest_first)), "…", message, flags=re.IGNORECASE)
 
 
 def _check_source(field: str, source: str) -> set[str]:
@@ -349,6 +422,9 @@ def _check_source(field: str, source: str) -> set[str]:
     for tag, name in _REFUSED_TAGS.items():
         if tree.find(tag):
             raise SettingError(field, f"{{% {name} %}}", "is a tag that templates may not use")
+    written = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
+    for name in sorted(VARIABLES.keys() & (written | {macro.name for macro in tree.find_all(nodes.Macro)})):
+        raise SettingError(field, name, "is a variable of the account; templates must not set it")
     for name in sorted(used - VARIABLES.keys()):
         raise SettingError(field, name, f"is not a variable; there are {', '.join(VARIABLES)}")
     return used

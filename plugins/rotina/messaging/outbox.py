@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row
 
+from rotina.messaging.addresses import canonical_email
 from rotina.messaging.gateways import CHANNELS
 from rotina.runs.record import Outcome, Run
 from rotina.sql import statement
@@ -74,6 +75,7 @@ def enqueue(
         "origin": run.routine,
         "run_id": run.id,
     }
+    _spell_recipients(connection)
     connection.execute(statement("outbox/check_outgoing"), values)
     connection.execute(statement("outbox/record_items"), values)
     with connection.cursor(row_factory=class_row(_Checked)) as cursor:
@@ -92,3 +94,13 @@ def enqueue(
         failed=checked.failed,
         details=details,
     )
+
+
+def _spell_recipients(connection: psycopg.Connection) -> None:
+    """Give the few e-mail addresses with characters beyond ASCII the spelling that suppressions have."""
+    found = connection.execute(statement("outbox/list_unicode_recipients")).fetchall()
+    if found:
+        recipients = [recipient for (recipient,) in found]
+        spellings = [canonical_email(recipient) for recipient in recipients]
+        values = {"recipients": recipients, "spellings": spellings}
+        connection.execute(statement("outbox/rename_recipients"), values)

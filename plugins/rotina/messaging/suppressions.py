@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import psycopg
 
 from rotina.errors import SettingError
+from rotina.messaging.addresses import canonical_email
 from rotina.messaging.gateways import check_text, record_audit
 from rotina.sql import statement
 
@@ -15,23 +16,25 @@ Channel = Literal["phone", "email"]
 
 # What include/sql/outbox/check_outgoing.sql takes for an address: another one would match no message.
 _PHONE = re.compile(r"\+[1-9][0-9]{7,14}")
-_LABEL = r"[a-z0-9\u00c0-\u1fff\u2c00-\ud7ff-]+"
-_EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@({_LABEL}\.)+{_LABEL}")
+_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@([a-z0-9-]+\.)+[a-z0-9-]+")
 _LONGEST_EMAIL = 254
 
 
 def suppress(connection: psycopg.Connection, channel: Channel, address: str, reason: str, login: str) -> bool:
     """Send no more messages to an address. One that is suppressed already keeps its first reason.
 
+    A hard bounce is no decision: the reason of a person takes its place.
+
     Args:
         connection: of the task role.
         channel: phone or email.
-        address: E.164 phone number, or e-mail address in capital or small letters.
+        address: E.164 phone number, or e-mail address, in capital or small letters, its domain in letters
+            or as an A-label (xn--…).
         reason: why, for example that its owner asked for it.
         login: who decided it; the audit row tells.
 
     Returns:
-        Whether it is newly suppressed.
+        Whether it is newly suppressed, or was only for a hard bounce.
 
     Raises:
         SettingError: a wrong channel or address (masked in the text), or a blank reason or login.
@@ -72,7 +75,7 @@ def _checked(channel: str, address: str) -> str:
         if not _PHONE.fullmatch(address):
             raise SettingError("address", _masked(address), "is no phone number as +5511999990000 (E.164)")
         return address
-    address = address.strip().lower()
+    address = canonical_email(address)
     if len(address) > _LONGEST_EMAIL or not _EMAIL.fullmatch(address):
         raise SettingError("address", _masked(address), "is no e-mail address")
     return address

@@ -21,6 +21,7 @@ import psycopg
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from rotina.errors import SettingError
+from rotina.messaging.addresses import canonical_email
 from rotina.sql import statement
 
 #: Where the console shows the page (rotina.console.unsubscribe), below the address of Airflow.
@@ -36,12 +37,12 @@ def unsubscribe_url(base_url: str, keys: Sequence[str], address: str) -> str:
     Args:
         base_url: address of Airflow's web interface as recipients reach it, `https://rotina.example.com`.
         keys: secret Fernet keys, the newest first.
-        address: as the message carries it; capital letters become small ones.
+        address: as the message carries it, or in another spelling of the same.
 
     Raises:
         SettingError: the base URL or the keys cannot be used.
     """
-    token = _cipher(tuple(keys)).encrypt(f"{_PURPOSE}{address.strip().lower()}".encode())
+    token = _cipher(tuple(keys)).encrypt(f"{_PURPOSE}{canonical_email(address)}".encode())
     # Without padding: what finds links in plain text may take a = at the end for punctuation.
     return f"{_checked_base(base_url)}{PATH}{token.decode().rstrip('=')}"
 
@@ -62,11 +63,16 @@ def address_of(keys: Sequence[str], token: str) -> str | None:
 def unsubscribe(connection: psycopg.Connection, address: str) -> bool:
     """Send no more e-mails to an address, because its owner says so; returns whether that is new.
 
-    Messages that wait already are not sent either. `rotina.messaging.suppressions.unsuppress` takes it back,
+    It takes the place of a hard bounce, which somebody may mend. Messages that wait already are not sent
+    either. `rotina.messaging.suppressions.unsuppress` takes it back,
     with an audit row.
     """
-    values = {"channel": "email", "address": address, "reason": "opted_out", "source": "unsubscribe"}
-    return bool(connection.execute(statement("suppressions/add_suppression"), values).rowcount)
+    values = {"channel": "email", "address": canonical_email(address), "reason": "opted_out"}
+    return bool(
+        connection.execute(
+            statement("suppressions/add_suppression"), {**values, "source": "unsubscribe"}
+        ).rowcount
+    )
 
 
 @cache

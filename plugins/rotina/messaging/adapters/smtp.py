@@ -30,11 +30,12 @@ from rotina.errors import SettingError
 from rotina.messaging.adapters import Delivery, Outgoing, SmtpEndpoint
 from rotina.messaging.adapters.replies import shown
 from rotina.messaging.adapters.settings import SmtpSettings
+from rotina.messaging.addresses import ascii_domain
 from rotina.messaging.gateways import Gateway
 from rotina.messaging.outcome import Outcome, Result
 
 #: One address, without a name and without quotes: it stands in a command and in a header as it is.
-_ADDRESS = re.compile(r"([^\s\x00-\x20\x7f@<>()\[\],;:\\\"]+)@([^\s\x00-\x20\x7f@<>()\[\],;:\\\"]+)")
+_ADDRESS = re.compile(r"[^\s\x00-\x20\x7f@<>()\[\],;:\\\"]+@[^\s\x00-\x20\x7f@<>()\[\],;:\\\"]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _WEB_ADDRESS = re.compile(r"https?://[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 
@@ -402,12 +403,10 @@ def _broken(mail: _Mail, error: str) -> Result:
 
 def _address(address: str) -> str:
     """An e-mail address with its domain in ASCII. Raises _UnsendableError when it is none."""
-    parts = _ADDRESS.fullmatch(address)
-    if parts is None:
+    if not _ADDRESS.fullmatch(address):
         raise _UnsendableError("is not one e-mail address")
-    local, domain = parts.groups()
     try:
-        return f"{local}@{domain.encode('idna').decode()}"
+        return ascii_domain(address)
     except UnicodeError:
         raise _UnsendableError("has a domain that is none") from None
 
