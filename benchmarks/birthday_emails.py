@@ -102,6 +102,8 @@ def birthday_emails(sizes: Sizes) -> list[Result]:
                         "year": DAY.year,
                         "audience_id": None,
                         "too_late": False,
+                        "unicode_emails": [],
+                        "spellings": [],
                     },
                 )
             with patch.object(routine, "Renderer", _SameForAll), _measured("sql", seconds):

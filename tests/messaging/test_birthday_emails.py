@@ -360,6 +360,8 @@ def test_the_birthdays_come_from_the_index(owner: psycopg.Connection, connection
         "year": DAY.year,
         "audience_id": None,
         "too_late": False,
+        "unicode_emails": [],
+        "spellings": [],
     }
     with connection.transaction():
         rows = connection.execute(
@@ -387,6 +389,27 @@ def test_of_one_address_the_lowest_account_is_greeted(
         *(("account", account, "skipped", "no_email", None) for account in nobody),
     ]
     assert counts(greet(connection)[1]) == (4, 0, 1, 3, 0)
+
+
+@pytest.mark.parametrize("opted_out", [False, True])
+def test_an_address_of_two_spellings_is_one(
+    owner: psycopg.Connection, connection: psycopg.Connection, opted_out: bool
+) -> None:
+    first = add_person(owner, email="Ana@AÇAÍ.com.br")
+    second = add_person(owner, email="ana@xn--aa-4iaz.com.br")
+    third = add_person(owner, email="ana@ac\u0327ai\u0301.com.br")  # the letters and their marks apart
+    if opted_out:
+        suppress(connection, "email", "ana@açaí.com.br", "pediu", "ana")
+    run, _ = greet(connection)
+    assert greeted(owner) == ([] if opted_out else [first])
+    if opted_out:
+        assert [item[3] for item in items(connection, run)] == ["opted_out"] * 3
+    else:
+        assert items(connection, run) == [
+            ("account", account, "skipped", "same_address", f"conta {first}") for account in (second, third)
+        ]
+        owner.execute("update crm.account set active = false where id = %s", [first])
+        assert greet(connection)[1].changed == 0
 
 
 def test_an_address_that_was_greeted_is_not_greeted_for_a_lower_account(

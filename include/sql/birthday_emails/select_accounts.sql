@@ -3,14 +3,14 @@
 -- the audience or not (so that two runs with two audiences do not greet it twice), else the lowest that can
 -- be rendered. A greeting that was written and never sent is named.
 -- Parameters: birthdays (of the day: month * 100 + day), business_date and its year, audience_id (empty: all
--- accounts), too_late (whether the day is over for good).
+-- accounts), too_late (whether the day is over for good), unicode_emails and spellings (of each of them).
 create temp table birthday on commit drop as
 with born as materialized (
     select
         a.id as account_id,
         a.name,
         a.birth_on,
-        nullif(lower(trim(a.email)), '') as email,
+        coalesce(u.spelling, nullif(lower(trim(a.email)), '')) as email,
         %(audience_id)s::bigint is null
         or exists (
             select from crm.audience_account as s
@@ -18,6 +18,8 @@ with born as materialized (
         ) as wanted,
         'birthday:' || a.id || ':' || %(year)s as dedupe_key
     from crm.account as a
+    left join unnest(%(unicode_emails)s::text[], %(spellings)s::text[]) as u (email, spelling)
+        on a.email = u.email
     where
         (extract(month from a.birth_on) * 100 + extract(day from a.birth_on))::integer
         = any(%(birthdays)s::integer[])

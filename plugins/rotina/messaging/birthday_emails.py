@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from rotina.accounts.audiences import find_audience
 from rotina.errors import SettingError
 from rotina.messaging import outbox
+from rotina.messaging.addresses import canonical_email
 from rotina.messaging.email_templates import (
     EmailTemplate,
     Renderer,
@@ -135,10 +136,14 @@ def write_messages(
     zone = load_agenda().entry(ROUTINE).zone
     last_on = run.date + dt.timedelta(days=settings.days_late)
     outbox.open_outgoing(connection)
+    birthdays = birthdays_of(run.date, settings.leap_day_rule)
+    unicode_emails = _unicode_emails(connection, birthdays)
     connection.execute(
         statement("birthday_emails/select_accounts"),
         {
-            "birthdays": birthdays_of(run.date, settings.leap_day_rule),
+            "birthdays": birthdays,
+            "unicode_emails": unicode_emails,
+            "spellings": [canonical_email(email) for email in unicode_emails],
             "business_date": run.date,
             "year": run.date.year,
             "audience_id": settings.audience_id,
@@ -170,6 +175,14 @@ def birthdays_of(date: dt.date, leap_day_rule: str) -> list[int]:
     if not calendar.isleap(date.year) and (date.month, date.day) == LEAP_DAY_RULES[leap_day_rule]:
         birthdays.append(229)
     return birthdays
+
+
+def _unicode_emails(connection: psycopg.Connection, birthdays: list[int]) -> list[str]:
+    """The few addresses whose spelling only Python knows."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            statement("birthday_emails/list_unicode_emails"), {"birthdays": birthdays}
+        ).fetchall()
 
 
 def _render(connection: psycopg.Connection, settings: _Settings, birthday: dt.date) -> None:
