@@ -6,18 +6,12 @@ out gets none; of several accounts with one address, one does. `queue_dispatch` 
 **Runs** daily, by hand for a date or an audience, or as a backfill. An account is greeted once per birthday,
 whatever is run again. A greeting belongs to its day: what is late by more than *days late* is listed and not
 written, and what is not sent by then expires. *dry run* lists who would get an e-mail, and writes none.
+**Before the first run** save the e-mail template `aniversario`, or name another; set up an `smtp` gateway.
 
-**Written, not sent** greetings that expired, failed or were cancelled in the queue are listed with their
-message and not written again: retry the message (with a new *expires at* where its time is over).
-
-**Before the first run** save the e-mail template `aniversario`, or name another one, and set up a gateway
-of kind `smtp`: `begin` fails without them.
-
-**When it fails** the task `begin` or `write` says why and nothing was written; mend the cause and clear
-the task. An account that is wrong stops no other: it is listed, and greeted by another run of its day once
-it is mended. A red `report` alone means that the e-mails are written but not everybody got the summary.
-
-**Safe to re-run?** Yes: any day, any number of times, two at once.
+**When it fails** `begin` or `write` says why and nothing was written; mend the cause and clear the task. An
+account that is wrong stops no other: it is listed, and another run of its day greets it once mended. What
+was written and never sent is listed with its message: retry that one (docs/operations.md). A red `report`
+alone: not everybody got the summary. **Safe to re-run?** Yes: any day, any number of times, two at once.
 """
 
 from airflow.sdk import Param, task
