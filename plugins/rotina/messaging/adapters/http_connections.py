@@ -225,6 +225,7 @@ class _Connection(asyncio.Protocol):
         self.usable = False
         """Whether another request can follow."""
         self._waiting: asyncio.Future[RawReply] | None = None
+        self._look: select.poll | None = None
 
     async def exchange(self, request: bytes, deadline: float, *, head_only: bool = False) -> RawReply:
         """Write a request and read its reply; `head_only` where the reply has no body of its own."""
@@ -255,9 +256,10 @@ class _Connection(asyncio.Protocol):
             return False
         if idle < LOOK_AFTER_SECONDS:
             return True
-        look = select.poll()
-        look.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not look.poll(0)
+        if self._look is None:
+            self._look = select.poll()
+            self._look.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._look.poll(0)
 
     def abort(self) -> None:
         """Close at once, without a word."""
