@@ -237,6 +237,20 @@ class Run:
 Work = Callable[..., AbstractAsyncContextManager[Send]]
 
 
+def sink_endpoint(port: int) -> SmtpEndpoint:
+    """The SMTP sink on loopback."""
+    return SmtpEndpoint(
+        host="127.0.0.1",
+        port=port,
+        login=None,
+        password=None,
+        use_tls=False,
+        start_tls=False,
+        sender=SENDER,
+        connect_timeout=5.0,
+    )
+
+
 def rate(messages: int, work: Work, *arguments: object, processes: int = 1) -> float:
     """Messages per second of new processes that begin together."""
     barrier = _SPAWN.Barrier(processes, timeout=60)
@@ -432,16 +446,7 @@ def queue_dispatch_mail(sizes: Sizes) -> list[Result]:
     dispatched, bare = [], []
     with database() as uri, smtp_sink() as port:
         queue = Queue(uri, kind="smtp", settings={"connections": MAIL_CONNECTIONS})
-        endpoint = SmtpEndpoint(
-            host="127.0.0.1",
-            port=port,
-            login=None,
-            password=None,
-            use_tls=False,
-            start_tls=False,
-            sender=SENDER,
-            connect_timeout=5.0,
-        )
+        endpoint = sink_endpoint(port)
         for _ in range(ROUNDS):
             bare.append(rate(number, bare_mail, port, number, MAIL_CONNECTIONS))
             queue.fill(number)

@@ -45,3 +45,17 @@ def do_work(
             outcome = work(connection, run)
             record.record_step(connection, run.id, "work", outcome)
     return run, outcome
+
+
+def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
+    """selected, changed, unchanged, skipped, failed."""
+    return (outcome.selected, outcome.changed, outcome.unchanged, outcome.skipped, outcome.failed)
+
+
+def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:
+    """The records that a run names: kind, id, outcome, reason, detail."""
+    return connection.execute(
+        "select record_kind, record_id, outcome, reason, detail from crm.run_item "
+        "where run_id = %s order by 1, 2",
+        [run.id],
+    ).fetchall()

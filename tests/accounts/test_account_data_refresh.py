@@ -23,7 +23,7 @@ from rotina.accounts.account_data_refresh import check_settings, refresh_account
 from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
 from tests.accounts.erp_data import NOTHING, TICK, Erp
-from tests.runs_by_hand import do_work
+from tests.runs_by_hand import counts, do_work, items
 
 DAY = dt.date(2026, 11, 20)
 
@@ -39,19 +39,6 @@ def refresh_and_move_on(erp: Erp, connection: psycopg.Connection) -> None:
     erp.add_invoice(99, "2026-11-01")
     erp.add_quote(99, "2026-11-01")
     refresh(connection)
-
-
-def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
-    """selected, changed, unchanged, skipped, failed."""
-    return (outcome.selected, outcome.changed, outcome.unchanged, outcome.skipped, outcome.failed)
-
-
-def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "select record_kind, record_id, outcome, reason, detail from crm.run_item "
-        "where run_id = %s order by 1, 2",
-        [run.id],
-    ).fetchall()
 
 
 def rows_written(connection: psycopg.Connection) -> list[tuple[Any, ...]]:

@@ -31,7 +31,7 @@ from tests.messaging.queue_data import (
     insert,
     messages,
 )
-from tests.runs_by_hand import do_work, open_run
+from tests.runs_by_hand import counts, do_work, items, open_run
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 FRIDAY, SATURDAY, SUNDAY, MONDAY, TUESDAY = (dt.date(2026, 11, day) for day in (6, 7, 8, 9, 10))
@@ -58,19 +58,6 @@ def bill(
     date = dt.date.fromisoformat(date) if isinstance(date, str) else date
     work = partial(write_messages, now=now or eight_o_clock(date))
     return do_work(connection, work, date, **ROUTINE, **params)
-
-
-def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
-    """selected, changed, unchanged, skipped, failed."""
-    return (outcome.selected, outcome.changed, outcome.unchanged, outcome.skipped, outcome.failed)
-
-
-def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "select record_kind, record_id, outcome, reason, detail from crm.run_item "
-        "where run_id = %s order by 1, 2",
-        [run.id],
-    ).fetchall()
 
 
 def reminded(owner: psycopg.Connection) -> list[int]:

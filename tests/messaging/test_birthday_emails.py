@@ -36,7 +36,7 @@ from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES, ROU
 from rotina.sql import statement
 from tests.messaging.queue_data import add_account, add_gateway, insert, messages
 from tests.messaging.test_adapters_smtp import endpoint as smtp_endpoint
-from tests.runs_by_hand import do_work
+from tests.runs_by_hand import counts, do_work
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 DAY = dt.date(2026, 11, 18)
@@ -102,11 +102,6 @@ def greet(
 def check(connection: psycopg.Connection, **params: Any) -> None:
     """Refuse wrong params as the run does when it begins."""
     check_settings(connection, params, open_links=open_links)
-
-
-def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
-    """selected, changed, unchanged, skipped, failed."""
-    return (outcome.selected, outcome.changed, outcome.unchanged, outcome.skipped, outcome.failed)
 
 
 def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:

@@ -144,6 +144,9 @@ def test_a_step_is_saved_changed_and_deleted_with_an_audit(
 def test_the_edges_of_the_ranges_are_fine(connection: psycopg.Connection, step: StepSettings) -> None:
     save_step(connection, replace(step, name="a", days=-365, priority=1, valid_days=0), "ana")
     save_step(connection, replace(step, name="b", days=3650, priority=9, valid_days=365), "ana")
+    assert connection.execute(
+        "select days, priority, valid_days from crm.dunning_step order by name"
+    ).fetchall() == [(-365, 1, 0), (3650, 9, 365)]
 
 
 @pytest.mark.parametrize(

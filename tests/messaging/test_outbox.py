@@ -19,7 +19,7 @@ from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import REASON_TITLES
 from rotina.sql import statement
 from tests.messaging.queue_data import add_gateway, add_message, add_template, insert, messages
-from tests.runs_by_hand import open_run
+from tests.runs_by_hand import counts, open_run
 
 DAY = "2026-11-18"
 NOW = dt.datetime(2026, 11, 18, 11, tzinfo=dt.UTC)
@@ -43,7 +43,7 @@ def wanted(template_id: int | None, key: str = "1", **fields: Any) -> dict[str, 
 
 def email(gateway_id: int, key: str = "1", **fields: Any) -> dict[str, Any]:
     """A row of `outgoing` for an e-mail."""
-    content = {"gateway_id": gateway_id, "payload": {"subject": "Oi", "text": "Olá"}}
+    content = {"gateway_id": gateway_id, "payload": {"subject": "Oi", "text": "Olá"}, "payload_bytes": 31}
     return wanted(None, key, **{"variables": None, "recipient": "ana@example.com", **content, **fields})
 
 
@@ -72,11 +72,6 @@ def enqueue(
     with connection.transaction():
         fill(connection, list(rows))
         return run, outbox.enqueue(connection, run, now=now, dry_run=dry_run, list_unwritten=list_unwritten)
-
-
-def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
-    """selected, changed, unchanged, skipped, failed."""
-    return (outcome.selected, outcome.changed, outcome.unchanged, outcome.skipped, outcome.failed)
 
 
 def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:
@@ -313,6 +308,17 @@ def test_a_payload_may_be_as_long_as_the_limit(
     assert items(connection, run) == [("2", "failed", "payload_too_long", "T-2: 62 bytes, o limite é 60")]
 
 
+def test_an_email_may_be_as_long_as_the_limit(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    gateway = add_gateway(owner, "email", kind="smtp", payload_limit=60)
+    run, outcome = enqueue(
+        connection, email(gateway, "1", payload_bytes=60), email(gateway, "2", payload_bytes=61)
+    )
+    assert counts(outcome) == (2, 1, 0, 0, 1)
+    assert items(connection, run) == [("2", "failed", "payload_too_long", "T-2: 61 bytes, o limite é 60")]
+
+
 def test_the_first_thing_that_is_wrong_is_named(
     owner: psycopg.Connection, connection: psycopg.Connection
 ) -> None:
@@ -466,6 +472,7 @@ def test_a_transaction_that_fails_leaves_nothing(
     [
         {"gateway_id": 1},  # neither of the two alone says what to send
         {"payload": {"text": "Olá"}},
+        {"template_id": None, "variables": None, "gateway_id": 1, "payload": {"text": "Olá"}},
         {"template_id": None},
         {"variables": None},
         {"template_id": None, "variables": None},

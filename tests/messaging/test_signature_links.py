@@ -26,7 +26,7 @@ from tests.messaging.queue_data import (
     insert,
     messages,
 )
-from tests.runs_by_hand import do_work
+from tests.runs_by_hand import counts, do_work, items
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 DAY = dt.date(2026, 11, 18)
@@ -57,19 +57,6 @@ def send_links(
     return do_work(
         connection, partial(write_messages, now=now or at(date, "09:00")), date, **ROUTINE, **params
     )
-
-
-def counts(outcome: Outcome) -> tuple[int, int, int, int, int]:
-    """selected, changed, unchanged, skipped, failed."""
-    return (outcome.selected, outcome.changed, outcome.unchanged, outcome.skipped, outcome.failed)
-
-
-def items(connection: psycopg.Connection, run: Run) -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "select record_kind, record_id, outcome, reason, detail from crm.run_item "
-        "where run_id = %s order by 1, 2",
-        [run.id],
-    ).fetchall()
 
 
 def sent(owner: psycopg.Connection) -> list[int]:

@@ -1,4 +1,5 @@
--- A message for every account of the day. Parameters: gateway_id, expires_at.
+-- A message for every account of the day that was not to be rendered: it has its greeting already, or gets
+-- none. Parameters: gateway_id, expires_at.
 insert into outgoing (
     record_kind,
     record_id,
@@ -6,6 +7,7 @@ insert into outgoing (
     origin_key,
     gateway_id,
     payload,
+    payload_bytes,
     recipient,
     recipient_name,
     account_id,
@@ -14,32 +16,35 @@ insert into outgoing (
     reason,
     detail
 )
+-- The account that is greeted for an address, where it is not the first of it.
+with greeted as (
+    select
+        b.greeted_id,
+        b.account_id
+    from birthday as b
+    inner join outgoing as o on b.account_id = o.account_id
+    where o.outcome is null and b.reason = 'same_address'
+)
+
 select
     'account',
     b.account_id::text,
     b.dedupe_key,
     b.account_id::text,
     %(gateway_id)s,
-    coalesce(r.payload, '{}'),
+    '{}',
+    2,
     b.email,
     b.name,
     b.account_id,
     %(expires_at)s,
+    case when b.reason is not null then 'skipped' end,
+    b.reason,
     case
-        when r.problem is not null then 'failed'
-        when r.payload is null and b.reason is not null then 'skipped'
-    end,
-    case
-        when r.problem is not null then 'render_failed'
-        when r.payload is null then b.reason
-    end,
-    case
-        when r.problem is not null then r.problem
-        when r.payload is not null then null
         when b.reason = 'same_address' then 'conta ' || coalesce(g.account_id, b.greeted_id)
         else b.detail
     end
 from birthday as b
-left join rendered as r on b.account_id = r.account_id
--- The account of the same address that was rendered, where it is not the first.
-left join rendered as g on b.reason = 'same_address' and b.greeted_id = g.greeted_id and g.payload is not null
+left join outgoing as o on b.account_id = o.account_id
+left join greeted as g on b.reason = 'same_address' and b.greeted_id = g.greeted_id
+where o.account_id is null

@@ -1,2 +1,2 @@
 -- What the next run in this transaction makes anew. No parameters.
-drop table birthday, rendered
+drop table birthday

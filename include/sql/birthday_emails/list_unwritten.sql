@@ -5,7 +5,8 @@ select
     greeted_id,
     name,
     email,
-    birth_on
+    birth_on,
+    dedupe_key
 from birthday
 where in_line and (reason is null or reason = 'same_address')
 order by greeted_id, account_id

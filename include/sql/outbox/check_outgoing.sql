@@ -1,11 +1,13 @@
--- What becomes of each outgoing message, and why: no outcome means that it can be written, with the id and
--- the payload that it gets here. Blanks within a variable become one space: gateways take no line breaks in
--- them. Keys are looked up one by one: the cost does not grow with those ever written.
+-- What becomes of each outgoing message, and why: no outcome means that it can be written, with the id that
+-- it gets here, the payload that is made of its template, and its place in outgoing, where a payload of the
+-- producer's stays. Blanks within a variable become one space: gateways take no line breaks in them. Keys are
+-- looked up one by one: the cost does not grow with those ever written.
 -- Parameters: email_kinds, now, list_unwritten (those that could be written are skipped, to be named).
 create temp table checked on commit drop as
 with cleaned as materialized (
     select
         o.*,
+        o.ctid as place,
         g.id as to_gateway_id,
         g.code as gateway_code,
         g.active as gateway_active,
@@ -32,10 +34,10 @@ composed as materialized (
     select
         c.*,
         (select k.message_id from crm.message_key as k where k.dedupe_key = c.dedupe_key) as written_id,
-        coalesce(
-            c.payload,
-            jsonb_build_object('template', c.gateway_template_id, 'variables', to_jsonb(c.filled))
-        ) as content
+        case
+            when c.template_id is not null
+                then jsonb_build_object('template', c.gateway_template_id, 'variables', to_jsonb(c.filled))
+        end as content
     from cleaned as c
 ),
 
@@ -59,7 +61,8 @@ judged as materialized (
             ) then 'invalid_email'
             when array_position(c.filled, null) is not null then 'missing_variable'
             when cardinality(c.filled) <> cardinality(c.names) then 'wrong_variables'
-            when octet_length(c.content::text) > c.payload_limit then 'payload_too_long'
+            when coalesce(c.payload_bytes, octet_length(c.content::text)) > c.payload_limit
+                then 'payload_too_long'
             when c.expires_at <= coalesce(%(now)s, now()) then 'too_late'
             when %(list_unwritten)s then 'dry_run'
         end as finding
@@ -80,6 +83,7 @@ select
     due_on,
     address as recipient,
     recipient_name,
+    place,
     content as payload,
     priority,
     coalesce(send_after, %(now)s, now()) as send_after,
@@ -103,6 +107,7 @@ select
         when 'invalid_phone' then '…' || right(address, 4)
         when 'missing_variable' then names[array_position(filled, null)]
         when 'wrong_variables' then cardinality(filled) || ' em vez de ' || cardinality(names)
-        when 'payload_too_long' then octet_length(content::text) || ' bytes, o limite é ' || payload_limit
+        when 'payload_too_long' then
+            coalesce(payload_bytes, octet_length(content::text)) || ' bytes, o limite é ' || payload_limit
     end), '') as detail
 from judged

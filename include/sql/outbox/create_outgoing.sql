@@ -7,11 +7,13 @@ create temp table outgoing (
     record_name text,
     dedupe_key text not null,
     origin_key text not null,
-    -- The template and what fills its places, or the gateway and what it is to send.
+    -- The template and what fills its places, or the gateway and what it is to send, with its length as JSON:
+    -- the producer knows it, and here the payload would have to be unpacked to learn it.
     template_id bigint,
     variables text[],
     gateway_id bigint,
     payload jsonb,
+    payload_bytes bigint,
     recipient text,
     recipient_name text,
     account_id bigint,
@@ -30,6 +32,6 @@ create temp table outgoing (
     detail text,
     check ((outcome is null) = (reason is null)),
     check (num_nulls(template_id, variables) in (0, 2)),
-    check (num_nulls(gateway_id, payload) in (0, 2)),
+    check (num_nulls(gateway_id, payload, payload_bytes) in (0, 3)),
     check (num_nulls(template_id, gateway_id) = 1)
 ) on commit drop

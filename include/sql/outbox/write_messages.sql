@@ -46,7 +46,8 @@ select
     c.due_on,
     c.recipient,
     c.recipient_name,
-    c.payload,
+    -- One that the producer gave was not carried along.
+    coalesce(c.payload, (select o.payload from outgoing as o where o.ctid = c.place)),
     c.priority,
     c.send_after <= coalesce(%(now)s, now()),
     c.send_after,

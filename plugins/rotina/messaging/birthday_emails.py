@@ -11,11 +11,12 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from rotina.accounts.audiences import find_audience
 from rotina.errors import SettingError
@@ -76,15 +77,7 @@ class _Account:
     name: str
     email: str
     birth_on: dt.date
-
-
-class _Rendered(NamedTuple):
-    """A row of the table `rendered`: an account, and its payload or its problem."""
-
-    account_id: int
-    greeted_id: int
-    payload: Jsonb | None
-    problem: str | None
+    dedupe_key: str
 
 
 def check_settings(
@@ -150,13 +143,11 @@ def write_messages(
             "too_late": today_in(zone, now) > last_on,
         },
     )
-    _render(connection, settings, run.date)
+    expires_at = dt.datetime.combine(last_on + dt.timedelta(days=1), dt.time(), zone)
+    _render(connection, settings, run.date, expires_at)
     connection.execute(
         statement("birthday_emails/add_outgoing"),
-        {
-            "gateway_id": settings.gateway.id,
-            "expires_at": dt.datetime.combine(last_on + dt.timedelta(days=1), dt.time(), zone),
-        },
+        {"gateway_id": settings.gateway.id, "expires_at": expires_at},
     )
     connection.execute(statement("birthday_emails/drop_tables"))
     dry_run = bool(run.params.get("dry_run"))
@@ -185,35 +176,53 @@ def _unicode_emails(connection: psycopg.Connection, birthdays: list[int]) -> lis
         ).fetchall()
 
 
-def _render(connection: psycopg.Connection, settings: _Settings, birthday: dt.date) -> None:
-    """Render the e-mails that are still to be written, in batches.
+def _render(
+    connection: psycopg.Connection, settings: _Settings, birthday: dt.date, expires_at: dt.datetime
+) -> None:
+    """Render the e-mails that are still to be written into `outgoing`, in batches.
 
     Of the accounts of one address those after the first that succeeds are left out.
     """
-    connection.execute(statement("birthday_emails/create_rendered"))
     renderer = Renderer(settings.template)
     done = None
     with connection.cursor("unwritten", row_factory=class_row(_Account)) as accounts:
         accounts.execute(statement("birthday_emails/list_unwritten"))
         for batch in iter(partial(accounts.fetchmany, BATCH), []):
-            rows = []
-            for account in batch:
-                if account.greeted_id == done:
-                    continue
-                row = _rendered(renderer, account, birthday, settings.link)
-                rows.append(row)
-                if row.payload is not None:
-                    done = account.greeted_id
+            # The database takes in one e-mail while the next is rendered.
             with (
                 connection.cursor() as cursor,
-                cursor.copy(statement("birthday_emails/copy_rendered")) as copy,
+                cursor.copy(statement("birthday_emails/copy_outgoing")) as copy,
             ):
-                for row in rows:
-                    copy.write_row(row)
+                for account in batch:
+                    if account.greeted_id == done:
+                        continue
+                    content, problem = _rendered(renderer, account, birthday, settings.link)
+                    copy.write_row(
+                        (
+                            "account",
+                            str(account.account_id),
+                            account.dedupe_key,
+                            str(account.account_id),
+                            settings.gateway.id,
+                            Jsonb(content, dumps=bytes),
+                            len(content),
+                            account.email,
+                            account.name,
+                            account.account_id,
+                            expires_at,
+                            "failed" if problem else None,
+                            "render_failed" if problem else None,
+                            problem,
+                        )
+                    )
+                    if not problem:
+                        done = account.greeted_id
 
 
-def _rendered(renderer: Renderer, account: _Account, birthday: dt.date, link: Link) -> _Rendered:
-    """The e-mail of an account, or its problem."""
+def _rendered(
+    renderer: Renderer, account: _Account, birthday: dt.date, link: Link
+) -> tuple[bytes, str | None]:
+    """The e-mail of an account as JSON; an empty one and its problem where it cannot be rendered."""
     url = link(account.email)
     values = values_of(
         name=account.name,
@@ -225,9 +234,8 @@ def _rendered(renderer: Renderer, account: _Account, birthday: dt.date, link: Li
     try:
         rendered = renderer.render(values)
     except RenderError as error:
-        return _Rendered(account.account_id, account.greeted_id, None, str(error))
-    payload = Jsonb({**rendered._asdict(), "unsubscribe_url": url})
-    return _Rendered(account.account_id, account.greeted_id, payload, None)
+        return b"{}", str(error)
+    return to_json({**rendered._asdict(), "unsubscribe_url": url}), None
 
 
 def _settings(
