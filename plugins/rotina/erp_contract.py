@@ -195,6 +195,20 @@ signature_request = Table(
     comment="One row per digital signature asked for.",
 )
 
+health_plan_adhesion = Table(
+    "health_plan_adhesion",
+    metadata,
+    _column("adhesion_id", BigInteger, "Key of the adhesion term", key=True),
+    _column("customer_id", BigInteger, "Customer who adhered", required=True),
+    _column("plan_name", Text, "Health plan", required=True),
+    _column("starts_on", Date, "First day in force", required=True),
+    _column("ends_on", Date, "Last day in force; empty while it has no end"),
+    _column("cancelled_at", _MOMENT, "When it was made void from its first day; empty while it is good"),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("health_plan_adhesion_customer_id", "customer_id"),
+    comment="One row per adhesion term of a health plan.",
+)
+
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 

@@ -62,6 +62,8 @@ class Integration(Base):
     code: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     active: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: What only this integration has: `months_inactive` of erp.
+    settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
 
 
 class AppUser(Base):
@@ -90,6 +92,7 @@ class Account(Base):
     __tablename__ = "account"
     __table_args__ = (
         CheckConstraint("kind in ('person', 'company')", name="kind_known"),
+        CheckConstraint("status in ('active', 'inactive', 'not_integrated')", name="status_known"),
         # With the id, so that the accounts of ten thousand customers are found without a look at their rows.
         UniqueConstraint("erp_customer_id", postgresql_include=["id"]),
         # Month and day as one number (229 is 29 February), as include/sql/birthday_emails asks for them.
@@ -110,22 +113,32 @@ class Account(Base):
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     #: Key of the customer in the ERP; empty for an account that the ERP does not know.
     erp_customer_id: Mapped[int | None]
+    #: Whether its source of customers knows it and it moves there; account_status_update sets it.
+    status: Mapped[str] = mapped_column(server_default=text("'not_integrated'"))
+    class_id: Mapped[int | None] = mapped_column(ForeignKey("account_class.id"))
+    #: Login of the account's owner (responsável), who may have left.
+    owner_login: Mapped[str | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    #: When people last changed it. Routines that set status, class or owner leave it as it is.
     updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 
 class Audience(Base):
-    """A named selection of accounts (público)."""
+    """A named selection of accounts (público): a list, or a filter."""
 
     __tablename__ = "audience"
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    #: See rotina.accounts.filters; empty: the accounts of crm.audience_account.
+    filter: Mapped[dict[str, Any] | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    updated_by: Mapped[str | None]
 
 
 class AudienceAccount(Base):
-    """An account that is on the list of an audience."""
+    """An account that is on the list of an audience without a filter."""
 
     __tablename__ = "audience_account"
 
@@ -218,6 +231,206 @@ class AccountDataRecentQuote(Base):
     quote_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     customer_id: Mapped[int | None]
     quoted_on: Mapped[dt.date | None]
+
+
+class RoutineProgress(Base):
+    """The newest business date that a routine has done for all accounts; it leaves older ones alone."""
+
+    __tablename__ = "routine_progress"
+
+    routine: Mapped[str] = mapped_column(primary_key=True)
+    #: What the routine does one by one, as a monitoring profile; empty when it is one thing.
+    scope: Mapped[str] = mapped_column(primary_key=True, server_default=text("''"))
+    done_through_on: Mapped[dt.date]
+    run_id: Mapped[int]
+
+
+class AccountStatusChange(Base):
+    """A change of an account's status, and why."""
+
+    __tablename__ = "account_status_change"
+    __table_args__ = (
+        CheckConstraint("to_status in ('active', 'inactive', 'not_integrated')", name="to_status_known"),
+        Index(None, "account_id", "changed_on"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    #: Business date of the run.
+    changed_on: Mapped[dt.date]
+    from_status: Mapped[str]
+    to_status: Mapped[str]
+    #: Code of the integration that it comes from.
+    source: Mapped[str]
+    reason: Mapped[str]
+    #: What the reason speaks of: the last movement, or the last day of the adhesion.
+    reason_on: Mapped[dt.date | None]
+    run_id: Mapped[int]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class AccountClass(Base):
+    """A class that accounts are in (classe). One that is not active is no target of rules."""
+
+    __tablename__ = "account_class"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+
+
+class ClassRule(Base):
+    """When accounts move to another class (regra de transição). See rotina.accounts.class_rules."""
+
+    __tablename__ = "class_rule"
+    __table_args__ = (
+        CheckConstraint("source_class_id <> target_class_id", name="target_is_another"),
+        CheckConstraint("priority between 1 and 999", name="priority_in_range"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    #: Empty: accounts of any class, or of none.
+    source_class_id: Mapped[int | None] = mapped_column(ForeignKey("account_class.id"))
+    target_class_id: Mapped[int] = mapped_column(ForeignKey("account_class.id"))
+    #: The rule with the lowest priority that matches is applied; of equal ones that with the lowest id.
+    priority: Mapped[int]
+    #: See rotina.accounts.filters.
+    conditions: Mapped[dict[str, Any]]
+    audience_id: Mapped[int | None] = mapped_column(ForeignKey("audience.id"))
+    updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    updated_by: Mapped[str]
+
+
+class AccountClassChange(Base):
+    """A transition of an account: by which rule, and with which values."""
+
+    __tablename__ = "account_class_change"
+    __table_args__ = (Index(None, "account_id", "changed_on"),)
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    #: Business date of the run.
+    changed_on: Mapped[dt.date]
+    from_class_id: Mapped[int | None] = mapped_column(ForeignKey("account_class.id"))
+    to_class_id: Mapped[int] = mapped_column(ForeignKey("account_class.id"))
+    rule_id: Mapped[int]
+    rule_name: Mapped[str]
+    #: The fields that the rule asks for, as they were.
+    rule_values: Mapped[dict[str, Any]]
+    run_id: Mapped[int]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class AccountActivity(Base):
+    """Something that happened to an account in a process of the CRM: what counts as movement."""
+
+    __tablename__ = "account_activity"
+    __table_args__ = (
+        CheckConstraint(
+            "process in ('opportunity', 'ticket', 'task', 'campaign_action')", name="process_known"
+        ),
+        Index(None, "account_id", "occurred_at"),
+        Index(None, "occurred_at", postgresql_using="brin"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    account_id: Mapped[int]
+    process: Mapped[str]
+    occurred_at: Mapped[dt.datetime]
+
+
+class Team(Base):
+    """Users who get accounts in turn."""
+
+    __tablename__ = "team"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
+class TeamMember(Base):
+    """A user of a team."""
+
+    __tablename__ = "team_member"
+
+    team_id: Mapped[int] = mapped_column(ForeignKey("team.id", ondelete="CASCADE"), primary_key=True)
+    login: Mapped[str] = mapped_column(
+        ForeignKey("app_user.login", onupdate="CASCADE", ondelete="CASCADE"), primary_key=True
+    )
+
+
+class MonitoringProfile(Base):
+    """How accounts without movement are looked for, and what becomes of them (parâmetro de monitoramento).
+
+    See rotina.accounts.monitoring_profiles.
+    """
+
+    __tablename__ = "monitoring_profile"
+    __table_args__ = (
+        CheckConstraint("period_days between 1 and 3650", name="period_in_range"),
+        CheckConstraint("cardinality(processes) > 0", name="processes_given"),
+        CheckConstraint("num_nonnulls(transfer_to_login, transfer_to_team_id) <= 1", name="one_transfer"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    period_days: Mapped[int]
+    #: What counts as movement besides a change of the account itself: opportunity, ticket, task,
+    #: campaign_action, quote, order.
+    processes: Mapped[list[str]]
+    #: Empty: all accounts.
+    audience_id: Mapped[int | None] = mapped_column(ForeignKey("audience.id"))
+    #: Who gets the accounts; both empty: nobody.
+    transfer_to_login: Mapped[str | None] = mapped_column(ForeignKey("app_user.login", onupdate="CASCADE"))
+    transfer_to_team_id: Mapped[int | None] = mapped_column(ForeignKey("team.id"))
+    #: Whether the owner of an account, and who gets it, are notified besides the users of the profile.
+    notify_owners: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: Name of the layout of the digest: include/layouts/<layout>.{html,txt}.j2.
+    layout: Mapped[str] = mapped_column(server_default=text("'inactivity_digest'"))
+    updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    updated_by: Mapped[str]
+
+
+class MonitoringProfileUser(Base):
+    """A user who is notified of all accounts that a profile finds."""
+
+    __tablename__ = "monitoring_profile_user"
+
+    profile_id: Mapped[int] = mapped_column(
+        ForeignKey("monitoring_profile.id", ondelete="CASCADE"), primary_key=True
+    )
+    login: Mapped[str] = mapped_column(
+        ForeignKey("app_user.login", onupdate="CASCADE", ondelete="CASCADE"), primary_key=True
+    )
+
+
+class InactiveAccount(Base):
+    """An account that a profile found without movement; once for as long as it does not move."""
+
+    __tablename__ = "inactive_account"
+    __table_args__ = (
+        UniqueConstraint("profile_id", "account_id", "last_movement_at"),
+        Index(None, "account_id"),
+        Index(None, "run_id"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    profile_id: Mapped[int] = mapped_column(ForeignKey("monitoring_profile.id", ondelete="CASCADE"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    #: Business date of the run.
+    found_on: Mapped[dt.date]
+    last_movement_at: Mapped[dt.datetime]
+    #: What moved last: one of the processes of the profile, or account.
+    last_process: Mapped[str]
+    owner_before: Mapped[str | None]
+    owner_after: Mapped[str | None]
+    #: Logins that it was in the digest of.
+    notified: Mapped[list[str]]
+    run_id: Mapped[int]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 
 class Run(Base):
