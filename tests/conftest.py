@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fasteners
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -21,6 +22,17 @@ from rotina.migrations import upgrade
 # Airflow reads its configuration when it is imported: no examples, no user's own airflow.cfg.
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "False")
+
+# No example is timed: a busy machine is no failure. A fixture of a function may serve all of its examples.
+hypothesis.settings.register_profile(
+    "rotina",
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.load_profile("rotina")
 
 _TEMPLATE = f"{ROTINA_DATABASE}_template"
 

@@ -938,7 +938,6 @@ def test_incremental_equals_full_whatever_happens(
         settings=settings(
             max_examples=40,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -9,7 +9,8 @@ import pytest
 
 from tests.e2e.running_stack import DAG_ID, RunningStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
+# Beside the tests that share an environment: it has one of its own.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("day"), pytest.mark.timeout(900)]
 
 NUMBERS = ("selected", "changed", "unchanged", "skipped", "failed")
 

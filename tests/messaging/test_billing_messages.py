@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotina.errors import SettingError
@@ -518,7 +518,7 @@ def test_without_the_lock_of_the_routine_the_later_run_finds_the_messages(
     assert reminded(owner) == [receivable]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(
     due=st.lists(st.integers(0, 20), min_size=1, max_size=12),
     steps=st.lists(

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rotina.errors import SettingError
@@ -60,7 +60,6 @@ def test_due_dates_of_a_step_that_does_not_move() -> None:
         assert due_dates(days, False, date("2026-11-22")) == (date(due_on), date(due_on))
 
 
-@settings(deadline=None)
 @given(
     due_on=st.dates(date("2020-01-01"), date("2035-12-31")),
     days=st.integers(-365, 3650),

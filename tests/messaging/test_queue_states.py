@@ -369,7 +369,6 @@ def test_no_order_of_events_loses_or_doubles_a_message(
         settings=settings(
             max_examples=80,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -7,7 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rotina.messaging.gateways import Day, Window
@@ -174,7 +174,6 @@ _CHANGES = [dt.datetime(2026, 3, 8, 7, tzinfo=dt.UTC), dt.datetime(2026, 11, 1, 
 _MINUTES = st.integers(0, 24 * 60)
 
 
-@settings(deadline=None)
 @given(
     hours=st.lists(
         st.tuples(st.sampled_from(DAYS), _MINUTES, _MINUTES).filter(lambda item: item[1] < item[2]),
