@@ -2,6 +2,7 @@
 
 from rotina.accounts.filters.fields import ACCOUNT_ID, FIELDS, Field, accounts_from, field_value
 from rotina.accounts.filters.language import Condition, Filter, Group, describe, parse_filter
+from rotina.accounts.filters.logic import can_hold, implies
 from rotina.expressions import execute
 
 __all__ = [
@@ -12,8 +13,10 @@ __all__ = [
     "Filter",
     "Group",
     "accounts_from",
+    "can_hold",
     "describe",
     "execute",
     "field_value",
+    "implies",
     "parse_filter",
 ]
