@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
+from rotina.accounts.audiences import open_audience
 from rotina.errors import SettingError
 from rotina.local.mailbox import Mailbox, create_smtp
 from rotina.messaging import birthday_emails
@@ -359,6 +360,7 @@ def test_the_birthdays_come_from_the_index(owner: psycopg.Connection, connection
         "spellings": [],
     }
     with connection.transaction():
+        open_audience(connection, None, DAY)
         rows = connection.execute(
             b"explain " + statement("birthday_emails/select_accounts").encode(), values
         ).fetchall()

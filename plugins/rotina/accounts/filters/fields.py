@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Date,
     FromClause,
     Integer,
+    Numeric,
     case,
     cast,
     func,
@@ -149,7 +151,9 @@ _VALUES: dict[str, Callable[[dt.date], ColumnElement[Any]]] = {
     "first_purchase_date": lambda _on: _DATA.c.first_purchase_date,
     "last_purchase_value": lambda _on: _DATA.c.last_purchase_value,
     "first_purchase_value": lambda _on: _DATA.c.first_purchase_value,
-    "accumulated_value": lambda _on: func.coalesce(_DATA.c.accumulated_value, 0),
+    "accumulated_value": lambda _on: func.coalesce(
+        _DATA.c.accumulated_value, literal(Decimal("0.00"), Numeric())
+    ),
     "last_quote_date": lambda _on: _DATA.c.last_quote_date,
     "purchase_count": lambda _on: func.coalesce(_DATA.c.purchase_count, 0),
     "days_since_last_purchase": _days_since,
