@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 import psycopg
-from psycopg.rows import RowFactory, tuple_row
+from psycopg.rows import RowFactory, TupleRow, tuple_row
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.compiler import compiles
@@ -14,8 +14,7 @@ from sqlalchemy.sql.expression import ClauseElement, SelectBase
 
 Row = TypeVar("Row")
 
-_DIALECT = PGDialect_psycopg()
-_TUPLES: RowFactory[Any] = tuple_row
+_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 class CreateTempTable(Executable, ClauseElement):
@@ -37,11 +36,19 @@ def _create_temp_table(element: CreateTempTable, compiler: SQLCompiler, **option
     return f"CREATE TEMP TABLE {name} ON COMMIT DROP AS {compiler.process(element.select, **options)}"
 
 
+@overload
+def execute(connection: psycopg.Connection[Any], statement: Executable) -> psycopg.Cursor[TupleRow]: ...
+
+
+@overload
 def execute(
-    connection: psycopg.Connection[Any],
-    statement: Executable,
-    row_factory: RowFactory[Row] = _TUPLES,
-) -> psycopg.Cursor[Row]:
+    connection: psycopg.Connection[Any], statement: Executable, row_factory: RowFactory[Row]
+) -> psycopg.Cursor[Row]: ...
+
+
+def execute(
+    connection: psycopg.Connection[Any], statement: Executable, row_factory: RowFactory[Any] = tuple_row
+) -> psycopg.Cursor[Any]:
     """Execute a statement of SQLAlchemy; returns its cursor.
 
     Values are bound as psycopg adapts them: processing by types of SQLAlchemy, as of JSON, does not happen.

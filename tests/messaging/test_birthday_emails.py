@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
-from rotina.accounts.audiences import open_audience
+from rotina.accounts.audiences import AudienceSettings, open_audience, save_audience
 from rotina.errors import SettingError
 from rotina.local.mailbox import Mailbox, create_smtp
 from rotina.messaging import birthday_emails
@@ -341,6 +341,16 @@ def test_an_audience(owner: psycopg.Connection, connection: psycopg.Connection) 
     assert counts(outcome) == (1, 1, 0, 0, 0)
     assert outcome.details["audience"] == "VIP"
     assert outcome.details.keys() <= DETAIL_TITLES.keys()
+    assert greeted(owner) == [account]
+
+
+def test_an_audience_by_filter(owner: psycopg.Connection, connection: psycopg.Connection) -> None:
+    account, _ = add_person(owner, owner_login="ana"), add_person(owner)
+    document = {"field": "owner", "op": "=", "value": "ana"}
+    save_audience(connection, AudienceSettings("Da Ana", filter=document), "ana")
+    for changed in (1, 0):
+        outcome = greet(connection, audience="Da Ana")[1]
+        assert counts(outcome) == (1, changed, 1 - changed, 0, 0)
     assert greeted(owner) == [account]
 
 
@@ -748,6 +758,7 @@ def test_a_dry_run_names_who_would_be_greeted_and_writes_nothing(
         ({"leap_day_rule": "february_29"}, "leap_day_rule"),
         ({"template": "não existe"}, "template"),
         ({"audience": "não existe"}, "audience"),
+        ({"audience": "errado"}, "audience errado, filter.any"),
         ({"gateway": "outro"}, "gateway"),
         ({"gateway": "opa"}, "gateway"),
         ({"gateway": "off"}, "gateway"),
@@ -762,6 +773,7 @@ def test_wrong_settings_are_refused_and_nothing_is_written(
 ) -> None:
     add_gateway(owner, "opa")
     add_gateway(owner, "off", kind="smtp", active=False)
+    insert(owner, "crm.audience", name="errado", filter={"any": []})
     add_person(owner)
     check(connection)
     with pytest.raises(SettingError) as refused:

@@ -1,4 +1,5 @@
--- An audience as it stands, for who changes or deletes it; nobody begins to use it meanwhile. Parameter: name.
+-- An audience as it stands, for who changes or deletes it; nobody begins to use it meanwhile.
+-- Parameter: name.
 select
     id,
     filter

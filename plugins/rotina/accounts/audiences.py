@@ -51,7 +51,7 @@ class Audience:
     #: None: a list.
     filter: Filter | None
 
-    def accounts(self, on: dt.date) -> Select[tuple[int]]:
+    def accounts(self, on: dt.date) -> Select[int]:
         """The keys of its accounts, `account_id`, on a business date."""
         if self.filter is not None:
             return _accounts_of(self.filter, on)
@@ -173,14 +173,16 @@ def preview_audience(
         *(_as_written(name, on) for name in fields),
     )
     accounts = _accounts(connection, audience, on).subquery()
-    rows = execute(
-        connection,
+    listed = (
         shown.select_from(accounts_from())
         .where(ACCOUNT_ID.in_(select(accounts.c.account_id)))
         .order_by(ACCOUNT_ID)
-        .limit(most),
+        .limit(most)
     )
-    return [PreviewedAccount(*row[:4], dict(zip(fields, row[4:], strict=True))) for row in rows]
+    return [
+        PreviewedAccount(key, account, class_name, status, dict(zip(fields, values, strict=True)))
+        for key, account, class_name, status, *values in execute(connection, listed)
+    ]
 
 
 def _load(
@@ -215,13 +217,13 @@ def _open(connection: psycopg.Connection, audiences: Collection[Audience], on: d
     connection.execute(statement("audiences/index_members"))
 
 
-def _accounts(connection: psycopg.Connection, audience: str | Filter, on: dt.date) -> Select[tuple[int]]:
+def _accounts(connection: psycopg.Connection, audience: str | Filter, on: dt.date) -> Select[int]:
     if isinstance(audience, Filter):
         return _accounts_of(audience, on)
     return load_audience(connection, audience).accounts(on)
 
 
-def _accounts_of(filter: Filter, on: dt.date) -> Select[tuple[int]]:
+def _accounts_of(filter: Filter, on: dt.date) -> Select[int]:
     return select(ACCOUNT_ID.label("account_id")).select_from(accounts_from()).where(filter.expression(on))
 
 

@@ -127,7 +127,7 @@ class Condition(Filter):
             case "<=":
                 return column <= bound[0]
             case "between":
-                return column.between(*bound)
+                return column.between(bound[0], bound[1])
             case "in":
                 return column.in_(bound)
             case "contains":
