@@ -184,7 +184,7 @@ def test_a_filter_in_words() -> None:
         }
     )
     text = (
-        "valor acumulado ≥ R$ 1.234.567,50 e (classe em (Ouro; Prata) ou classe está vazio) "
+        "valor acumulado ≥ R$ 1.234.567,50 e (classe em (Ouro; Prata) ou classe está em branco) "
         "e data de nascimento ≠ 29/02/2000 e dias desde a última compra entre 30 e 90 "
         "e cadastro ativo = sim e situação = não integrada e nome contém “{}”"
     )

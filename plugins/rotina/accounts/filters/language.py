@@ -309,7 +309,7 @@ def _as_json(value: Value) -> Any:
 
 # -- in words -----------------------------------------------------------------------------------------------
 
-_SIGNS = {"!=": "≠", ">=": "≥", "<=": "≤", "is_empty": "está vazio", "is_not_empty": "não está vazio"}
+_SIGNS = {"!=": "≠", ">=": "≥", "<=": "≤", "is_empty": "está em branco", "is_not_empty": "não está em branco"}
 
 
 def describe(filter: Filter, *, personal: bool = False) -> str:
