@@ -24,7 +24,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         title="Audience",
-        description="Name of a saved audience; empty means all accounts.",
+        description="Name of a saved audience (a list or a filter); empty means all accounts.",
         section="What to refresh",
     ),
     "full": Param(
@@ -41,7 +41,7 @@ PARAMS = {
 def account_data_refresh():
     @task
     def begin(**context):
-        """Open the run; refuse an inactive ERP, missing ERP columns, an unknown audience, a wrong date."""
+        """Open the run; refuse an inactive ERP, missing ERP columns, a wrong audience or date."""
         from rotina.accounts.account_data_refresh import check_settings
         from rotina.runs import tasks
 

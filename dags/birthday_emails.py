@@ -36,7 +36,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         title="Audience",
-        description="Name of a saved audience; empty means all accounts.",
+        description="Name of a saved audience (a list or a filter); empty means all accounts.",
     ),
     "days_late": Param(
         0,

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from rotina.accounts.account_data_refresh import check_settings, refresh_accounts
+from rotina.accounts.audiences import AudienceSettings, save_audience
 from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
 from tests.accounts.erp_data import NOTHING, TICK, Erp
@@ -409,6 +410,40 @@ def test_only_the_audience_is_refreshed(erp: Erp, connection: psycopg.Connection
     assert erp.stored(DAY) == erp.expected(DAY)
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_only_the_accounts_that_meet_the_filter_of_an_audience_are_refreshed(
+    erp: Erp, connection: psycopg.Connection, full: bool
+) -> None:
+    accounts = [erp.add_client(customer) for customer in range(1, 5)]
+    for customer in range(1, 5):
+        erp.add_invoice(customer, "2026-11-01", f"{customer}.00")
+    refresh(connection)
+    document = {"field": "accumulated_value", "op": ">=", "value": "3.00"}
+    save_audience(connection, AudienceSettings("Grandes", filter=document), "ana")
+    for customer in range(1, 5):
+        erp.add_invoice(customer, "2026-11-02", "7.00")
+    run, outcome = refresh(connection, audience="Grandes", full=full)
+    assert counts(outcome) == (2, 2, 0, 0, 0)
+    assert outcome.details["audience"] == "Grandes"
+    refreshed = erp.owner.execute(
+        "select account_id from crm.account_supplementary where run_id = %s order by 1", [run.id]
+    ).fetchall()
+    assert refreshed == [(account,) for account in accounts[2:]]
+    assert counts(refresh(connection)[1])[1] == 2
+    assert erp.stored(DAY) == erp.expected(DAY)
+
+
+def test_a_filter_is_evaluated_for_the_business_date(erp: Erp, connection: psycopg.Connection) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    refresh(connection)
+    document = {"field": "days_since_last_purchase", "op": "=", "value": 20}
+    save_audience(connection, AudienceSettings("Há 20 dias", filter=document), "ana")
+    for date, selected in (("2026-11-20", 0), ("2026-11-21", 1), ("2026-11-22", 0)):
+        assert refresh(connection, date, audience="Há 20 dias", full=True)[1].selected == selected
+    assert erp.stored(DAY)[account][6] == 1
+
+
 def test_an_account_refreshed_ahead_with_an_audience_does_not_go_back_nor_miss_a_change(
     erp: Erp, connection: psycopg.Connection
 ) -> None:
@@ -728,6 +763,8 @@ def test_settings_are_refused_before_anything_changes(erp: Erp, connection: psyc
         assert rows_written(connection) == []
 
     refused("audience = 'Nobody': there is no audience", audience="Nobody")
+    erp.owner.execute("insert into crm.audience (name, filter) values ('Wrong', '{\"all\": []}')")
+    refused("audience Wrong, filter.all = 'an empty list'", audience="Wrong")
     erp.owner.execute("alter table erp.invoice rename column cancelled_at to voided_at")
     refused(r"erp\.invoice\.cancelled_at")
     erp.owner.execute("alter table erp.invoice rename column voided_at to cancelled_at")
@@ -817,7 +854,7 @@ class RefreshMachine(RuleBasedStateMachine):
             "crm.audience_account, crm.account_supplementary, crm.account_data_due, "
             "crm.account_data_problem, crm.account_data_state, "
             "crm.account_data_recent_invoice, crm.account_data_recent_quote, "
-            "crm.integration, crm.run, crm.run_step, crm.run_item restart identity"
+            "crm.integration, crm.run, crm.run_step, crm.run_item restart identity cascade"
         )
         self.erp = Erp(self.owner)
         accounts = [self.erp.add_client(customer) for customer in range(1, 5)]

@@ -12,6 +12,7 @@ from psycopg import sql
 from stdnum.br import cnpj, cpf
 
 from rotina import demo
+from rotina.accounts.audiences import count_audience
 from rotina.demo.generate import MOST_ACCOUNTS, Plan, _documents, generate
 from rotina.errors import SettingError
 
@@ -266,7 +267,22 @@ def test_who_is_who(database: str, owner: psycopg.Connection[Any]) -> None:
         (login, f"{login}@example.com") for login in ("admin", "op", "user", "viewer")
     ]
     assert owner.execute("select * from crm.routine_recipient").fetchall() == [("*", "operacao@example.com")]
-    assert one(owner, "select name from crm.audience") == "Clientes VIP"
+
+
+def test_the_audiences_are_a_list_and_a_filter(database: str, owner: psycopg.Connection[Any]) -> None:
+    load(database)
+    names = [name for (name,) in owner.execute("select name from crm.audience order by id")]
+    assert names == ["Clientes VIP", "Compraram mais de R$ 10.000"]
+    assert count_audience(owner, "Clientes VIP", BUSINESS_DATE) >= 1
+    # of the ERP's invoices, which the first refresh makes account data of
+    owner.execute(
+        "insert into crm.account_supplementary (account_id, accumulated_value, purchase_count, as_of_on, "
+        "run_id) select a.id, sum(i.value), count(*), %s, 1 from crm.account as a "
+        "join erp.invoice as i on i.customer_id = a.erp_customer_id and i.cancelled_at is null group by a.id",
+        [BUSINESS_DATE],
+    )
+    accounts = one(owner, "select count(*) from crm.account")
+    assert 1 <= count_audience(owner, "Compraram mais de R$ 10.000", BUSINESS_DATE) < accounts
 
 
 def test_indexes_are_back_and_accounts_are_due(database: str, owner: psycopg.Connection[Any]) -> None:

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
+from rotina.accounts.audiences import AudienceSettings, open_audience, save_audience
 from rotina.errors import SettingError
 from rotina.local.mailbox import Mailbox, create_smtp
 from rotina.messaging import birthday_emails
@@ -343,6 +344,16 @@ def test_an_audience(owner: psycopg.Connection, connection: psycopg.Connection) 
     assert greeted(owner) == [account]
 
 
+def test_an_audience_by_filter(owner: psycopg.Connection, connection: psycopg.Connection) -> None:
+    account, _ = add_person(owner, owner_login="ana"), add_person(owner)
+    document = {"field": "owner", "op": "=", "value": "ana"}
+    save_audience(connection, AudienceSettings("Da Ana", filter=document), "ana")
+    for changed in (1, 0):
+        outcome = greet(connection, audience="Da Ana")[1]
+        assert counts(outcome) == (1, changed, 1 - changed, 0, 0)
+    assert greeted(owner) == [account]
+
+
 def test_the_birthdays_come_from_the_index(owner: psycopg.Connection, connection: psycopg.Connection) -> None:
     owner.execute(
         "insert into crm.account (kind, name, birth_on) "
@@ -359,6 +370,7 @@ def test_the_birthdays_come_from_the_index(owner: psycopg.Connection, connection
         "spellings": [],
     }
     with connection.transaction():
+        open_audience(connection, None, DAY)
         rows = connection.execute(
             b"explain " + statement("birthday_emails/select_accounts").encode(), values
         ).fetchall()
@@ -746,6 +758,7 @@ def test_a_dry_run_names_who_would_be_greeted_and_writes_nothing(
         ({"leap_day_rule": "february_29"}, "leap_day_rule"),
         ({"template": "não existe"}, "template"),
         ({"audience": "não existe"}, "audience"),
+        ({"audience": "errado"}, "audience errado, filter.any"),
         ({"gateway": "outro"}, "gateway"),
         ({"gateway": "opa"}, "gateway"),
         ({"gateway": "off"}, "gateway"),
@@ -760,6 +773,7 @@ def test_wrong_settings_are_refused_and_nothing_is_written(
 ) -> None:
     add_gateway(owner, "opa")
     add_gateway(owner, "off", kind="smtp", active=False)
+    insert(owner, "crm.audience", name="errado", filter={"any": []})
     add_person(owner)
     check(connection)
     with pytest.raises(SettingError) as refused:

@@ -7,7 +7,7 @@ with due as (
     union
     select record_id from crm.account_data_problem where record_kind = 'account'
     union
-    select account_id from crm.audience_account where %(everything)s and audience_id = %(audience_id)s
+    select account_id from audience_member where %(everything)s and audience_id = %(audience_id)s
 ),
 
 account as materialized (
@@ -50,4 +50,4 @@ left join changed_customer as c on a.erp_customer_id = c.customer_id
 left join due as d on a.id = d.account_id
 where
     %(audience_id)s::bigint is null
-    or a.id in (select account_id from crm.audience_account where audience_id = %(audience_id)s)
+    or a.id in (select account_id from audience_member where audience_id = %(audience_id)s)

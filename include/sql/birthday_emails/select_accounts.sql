@@ -13,8 +13,8 @@ with born as materialized (
         coalesce(u.spelling, nullif(lower(trim(a.email)), '')) as email,
         %(audience_id)s::bigint is null
         or exists (
-            select from crm.audience_account as s
-            where s.audience_id = %(audience_id)s and s.account_id = a.id
+            select from audience_member as m
+            where m.audience_id = %(audience_id)s and m.account_id = a.id
         ) as wanted,
         'birthday:' || a.id || ':' || %(year)s as dedupe_key
     from crm.account as a

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import class_row, scalar_row
 
 from rotina import erp_contract
-from rotina.accounts.audiences import find_audience
+from rotina.accounts.audiences import find_audience, open_audience
 from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
 from rotina.sql import statement
@@ -62,7 +62,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
 
     Raises:
         SettingError: the ERP integration is off, a table or column of the ERP is missing, or there is no such
-            audience.
+            audience or its filter is wrong.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         if not cursor.execute(statement("erp/get_active")).fetchone():
@@ -76,7 +76,8 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
 def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
     """Refresh the accounts for the business date of `run`, inside the transaction of the caller.
 
-    Params of the run: `audience` (name; empty = all accounts) and `full` (compute every account anew).
+    Params of the run: `audience` (name; empty = all accounts) and `full` (compute every account anew). An
+    audience by filter has the accounts that meet it before the refresh.
 
     Returns:
         The equation over the accounts, and over the invoices that belong to no customer.
@@ -85,7 +86,7 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
         SettingError: as `check_settings`.
     """
     check_settings(connection, run.params)
-    audience_id = find_audience(connection, run.params.get("audience"))
+    audience_id = open_audience(connection, run.params.get("audience"), run.date)
     state = _fetch(connection, "get_state", _State)
 
     refreshed_through = state.refreshed_through_on

@@ -94,7 +94,7 @@ def load(
                 index.create(transaction)
             connection.execute(statement("demo/add_settings"))
             connection.execute(statement("demo/add_message_settings"))
-            connection.execute(statement("demo/add_vip_audience"), parameters)
+            connection.execute(statement("demo/add_audiences"), parameters)
             connection.execute(statement("demo/finish_load"))
     finally:
         engine.dispose()

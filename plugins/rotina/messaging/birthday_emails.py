@@ -18,7 +18,7 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 from pydantic_core import to_json
 
-from rotina.accounts.audiences import find_audience
+from rotina.accounts.audiences import find_audience, open_audience
 from rotina.errors import SettingError
 from rotina.messaging import outbox
 from rotina.messaging.addresses import canonical_email
@@ -61,7 +61,6 @@ class _Settings:
 
     template: EmailTemplate
     gateway: Gateway
-    audience_id: int | None
     days_late: int
     leap_day_rule: str
     link: Link
@@ -91,9 +90,9 @@ def check_settings(
         open_links: gives what makes unsubscribe links, or raises SettingError.
 
     Raises:
-        SettingError: there is no such template, audience or e-mail gateway, or it is not active; the subject
-            is wrong or wants an unknown variable; `days_late` or `leap_day_rule` is none; unsubscribe links
-            cannot be made.
+        SettingError: there is no such template, audience or e-mail gateway, or it is not active; the
+            audience's filter is wrong; the subject is wrong or wants an unknown variable; `days_late` or
+            `leap_day_rule` is none; unsubscribe links cannot be made.
     """
     _settings(connection, params, open_links)
 
@@ -139,7 +138,7 @@ def write_messages(
             "spellings": [canonical_email(email) for email in unicode_emails],
             "business_date": run.date,
             "year": run.date.year,
-            "audience_id": settings.audience_id,
+            "audience_id": open_audience(connection, run.params.get("audience") or None, run.date),
             "too_late": today_in(zone, now) > last_on,
         },
     )
@@ -249,10 +248,10 @@ def _settings(
     leap_day_rule = params.get("leap_day_rule", LEAP_DAY_RULE)
     if leap_day_rule not in LEAP_DAY_RULES:
         raise SettingError("leap_day_rule", leap_day_rule, f"must be one of {', '.join(LEAP_DAY_RULES)}")
+    find_audience(connection, params.get("audience") or None)
     return _Settings(
         template=_template(connection, params),
         gateway=_gateway(connection, params.get("gateway") or None),
-        audience_id=find_audience(connection, params.get("audience") or None),
         days_late=days_late,
         leap_day_rule=leap_day_rule,
         link=link,
