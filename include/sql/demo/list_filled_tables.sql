@@ -9,6 +9,8 @@ select 'erp.contract' where exists (select from erp.contract)
 union all
 select 'erp.customer' where exists (select from erp.customer)
 union all
+select 'erp.health_plan_adhesion' where exists (select from erp.health_plan_adhesion)
+union all
 select 'erp.invoice' where exists (select from erp.invoice)
 union all
 select 'erp.quote' where exists (select from erp.quote)

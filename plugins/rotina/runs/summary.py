@@ -25,6 +25,7 @@ MOST_ITEMS = 20
 
 ROUTINE_TITLES = {
     "account_data_refresh": "Dados complementares das contas",
+    "account_status_update": "Situação das contas",
     "birthday_emails": "E-mails de aniversário",
     "billing_messages": "Mensagens de cobrança",
     "message_archive": "Arquivo de mensagens",
@@ -48,7 +49,7 @@ REASON_TITLES = {
     "customer_missing": "o cliente não existe no ERP",
     "deferred": "falha passageira com este destinatário, tentativas esgotadas",
     "dunning_exception": "cliente com exceção na régua de cobrança",
-    "dry_run": "simulação: receberia a mensagem",
+    "dry_run": "simulação: nada foi gravado",
     "expired": "o prazo de envio acabou antes do envio",
     "gateway_paused": "gateway pausado até que alguém o corrija e retome",
     "gateway_unusable": "gateway inexistente, inativo ou com configuração inválida",
@@ -94,6 +95,11 @@ DETAIL_TITLES = {
     "ended_before": "Encerradas antes de",
     "attempts": "Tentativas arquivadas",
     "delivery_events": "Eventos de entrega apagados",
+    "source": "Fonte",
+    "months_inactive": "Meses inativo",
+    "to_active": "Passaram a ativas",
+    "to_inactive": "Passaram a inativas",
+    "to_not_integrated": "Passaram a não integradas",
 }
 
 
