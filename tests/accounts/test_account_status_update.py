@@ -362,7 +362,7 @@ def test_an_older_day_after_a_newer_one_changes_nothing_and_names_what_it_would_
             )
         ]
         assert rows_written(erp) == before
-    assert {"newer_data", "dry_run"} <= REASON_TITLES.keys()
+    assert {"newer_data", "status_dry_run"} <= REASON_TITLES.keys()
     assert "account" in RECORD_TITLES
 
 
@@ -380,11 +380,11 @@ def test_a_dry_run_names_who_would_change_and_writes_nothing(
     assert counts(outcome) == (5, 0, 0, 5, 0)
     assert outcome.details["note"] == "simulação: nenhuma conta foi alterada"
     assert [item[3:] for item in items(connection, run)] == [
-        ("dry_run", "de não integrada para ativa: último movimento em 01/11/2026"),
-        ("dry_run", "de não integrada para inativa: último movimento em 01/02/2026"),
-        ("dry_run", "de não integrada para inativa: nunca teve movimento"),
-        ("dry_run", "de ativa para não integrada: sem cliente no ERP"),
-        ("dry_run", "de ativa para não integrada: o cliente não existe no ERP"),
+        ("status_dry_run", "de não integrada para ativa: último movimento em 01/11/2026"),
+        ("status_dry_run", "de não integrada para inativa: último movimento em 01/02/2026"),
+        ("status_dry_run", "de não integrada para inativa: nunca teve movimento"),
+        ("status_dry_run", "de ativa para não integrada: sem cliente no ERP"),
+        ("status_dry_run", "de ativa para não integrada: o cliente não existe no ERP"),
     ]
     assert rows_written(erp) == before
     assert counts(update(connection, "2026-11-19")[1])[1] == 5  # the dry run of a later day was none

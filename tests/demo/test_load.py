@@ -155,7 +155,7 @@ def test_proportions(database: str, owner: psycopg.Connection[Any]) -> None:
         ("status = 'ended'", "erp.contract", 0.1),
         ("customer_id in (select customer_id from erp.health_plan_adhesion)", "erp.customer", 0.2),
         ("ends_on is not null", "erp.health_plan_adhesion", 0.33),
-        ("ends_on < date '2026-11-20'", "erp.health_plan_adhesion", 0.2),
+        ("ends_on < date '2026-11-20'", "erp.health_plan_adhesion where ends_on is not null", 0.5),
         ("cancelled_at is not null", "erp.health_plan_adhesion", 0.02),
     ):
         found = one(owner, share.format(condition, table))

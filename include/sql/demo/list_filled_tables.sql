@@ -3,7 +3,11 @@ select 'crm.account' as table_name where exists (select from crm.account)
 union all
 select 'crm.audience' where exists (select from crm.audience)
 union all
+select 'crm.class_rule' where exists (select from crm.class_rule)
+union all
 select 'crm.gateway' where exists (select from crm.gateway)
+union all
+select 'crm.monitoring_profile' where exists (select from crm.monitoring_profile)
 union all
 select 'erp.contract' where exists (select from erp.contract)
 union all

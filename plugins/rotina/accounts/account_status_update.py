@@ -88,7 +88,7 @@ def update_status(connection: psycopg.Connection, run: Run) -> Outcome:
     source = _SOURCES[integration.code]
     newest = done_through(connection, ROUTINE)
     newer_than = newest if newest and run.date < newest else None
-    left_alone = "newer_data" if newer_than else "dry_run" if run.params.get("dry_run") else None
+    left_alone = "newer_data" if newer_than else "status_dry_run" if run.params.get("dry_run") else None
     values = {
         "run_id": run.id,
         "business_date": run.date,
@@ -110,7 +110,7 @@ def update_status(connection: psycopg.Connection, run: Run) -> Outcome:
         unchanged=counts.accounts - changes,
         skipped=changes if left_alone else 0,
         failed=0,
-        details=_details(integration, counts, newer_than, dry_run=left_alone == "dry_run"),
+        details=_details(integration, counts, newer_than, dry_run=left_alone == "status_dry_run"),
     )
 
 
