@@ -1,11 +1,7 @@
 -- The audience "Clientes VIP": every fiftieth account. Parameter: business_date.
 with vip as (
-    insert into crm.audience (name, created_at, updated_at)
-    select
-        'Clientes VIP' as name,
-        morning,
-        morning
-    from (select (%(business_date)s::date + time '09:00') at time zone 'America/Sao_Paulo' as morning)
+    insert into crm.audience (name, created_at)
+    values ('Clientes VIP', (%(business_date)s::date + time '09:00') at time zone 'America/Sao_Paulo')
     returning id as audience_id
 )
 
