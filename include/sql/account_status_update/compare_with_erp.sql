@@ -1,19 +1,25 @@
 -- The accounts whose status is not what the ERP says: active with a movement (an invoice or an order that is
--- not cancelled) in the last months, up to the business date and with the first day. Parameters:
--- business_date, months_inactive.
+-- not cancelled) in the last months, first day included, up to the business date. Grouping the movements of
+-- both tables together lets the processes that read them group them too; `union` or a join with each costs
+-- half as much again. Parameters: business_date, months_inactive.
 create temp table compared on commit drop as
-with moved as (
+with movement as (
     select customer_id from erp.invoice
     where
         issued_on >= (%(business_date)s::date - make_interval(months => %(months_inactive)s))::date
         and issued_on <= %(business_date)s
         and cancelled_at is null
-    union distinct
+    union all
     select customer_id from erp.sales_order
     where
         ordered_on >= (%(business_date)s::date - make_interval(months => %(months_inactive)s))::date
         and ordered_on <= %(business_date)s
         and status is distinct from 'cancelled'
+),
+
+moved as (
+    select customer_id from movement
+    group by customer_id
 ),
 
 account as (
