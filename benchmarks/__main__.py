@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import (  # noqa: F401 - they register themselves
     account_data_refresh,
+    account_status_update,
     billing_messages,
     birthday_emails,
     erp_hook,

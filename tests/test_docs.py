@@ -20,7 +20,9 @@ from sqlalchemy.dialects import postgresql
 
 from rotina import docs, erp_contract
 from rotina.accounts.account_data_refresh import check_settings, refresh_accounts
+from rotina.accounts.account_status_update import update_status
 from rotina.errors import SettingError
+from rotina.integration.settings import save_integration_settings
 from rotina.local.postgres import TASK_ROLE, EmbeddedPostgres
 from rotina.migrations import upgrade
 from rotina.runs.agenda import Entry, load_agenda
@@ -49,6 +51,9 @@ insert into vendor.orcamento values (1, 2, '2026-11-06', 5.00, '2026-11-06 09:00
 insert into vendor.contrato values (1, 2, 'B', '2026-01-01', null, 99.90, '2026-11-06 09:00');
 insert into vendor.pedido values (1, 1, '2026-11-05', 'SP01', 'F', 1.00, 7.00, 2.00, '2026-11-05 09:00');
 insert into vendor.pedido_item values (1, 1, 'X', 'Xícara', 2, 6.00);
+insert into vendor.termo_adesao values
+    (1, 1, 'Essencial', '2026-01-01', null, 'C', '2026-01-02 09:00'),
+    (2, 2, 'Essencial', '2026-01-01', '2026-12-31', 'V', '2026-01-02 09:00');
 """
 # How the ERP's server is set for those who ask.
 SESSION_VIEW = """
@@ -235,6 +240,17 @@ def test_the_first_run_refreshes_the_accounts_that_the_page_makes(connected: str
             [DAY],
         ).fetchall()
         assert {row[0]: row[1:] for row in stored} == NINE_FIELDS
+
+
+def test_the_accounts_that_the_page_makes_have_a_status_from_either_source(connected: str) -> None:
+    def statuses() -> list[tuple[Any, ...]]:
+        do_work(connection, update_status, DAY, routine="account_status_update", program="crm1003")
+        return connection.execute("select name, status from crm.account order by name").fetchall()
+
+    with task_role_of(connected) as connection:
+        assert statuses() == [("Ana Silva", "active"), ("Padaria Central", "inactive")]
+        save_integration_settings(connection, "health_plan", {}, True, "maria", instead_of="erp")
+        assert statuses() == [("Ana Silva", "inactive"), ("Padaria Central", "active")]
 
 
 def test_the_task_role_cannot_write_to_the_erp(connected: str) -> None:

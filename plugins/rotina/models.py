@@ -252,6 +252,7 @@ class AccountStatusChange(Base):
     __table_args__ = (
         CheckConstraint("to_status in ('active', 'inactive', 'not_integrated')", name="to_status_known"),
         Index(None, "account_id", "changed_on"),
+        Index(None, "run_id"),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
@@ -262,8 +263,10 @@ class AccountStatusChange(Base):
     to_status: Mapped[str]
     #: Code of the integration that it comes from.
     source: Mapped[str]
+    #: movement, no_movement, never_moved; adhesion_in_force, adhesion_ended, no_adhesion; not_linked,
+    #: customer_missing.
     reason: Mapped[str]
-    #: What the reason speaks of: the last movement, or the last day of the adhesion.
+    #: The last movement up to the business date, or the last day of the newest adhesion.
     reason_on: Mapped[dt.date | None]
     run_id: Mapped[int]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

@@ -21,8 +21,8 @@ TABLES = {
     "crm": ["account", "account_data_due", "app_user", "audience", "audience_account", "dunning_exception",
             "dunning_step", "gateway", "integration", "message_template", "routine_recipient", "send_window",
             "suppression"],
-    "erp": ["contract", "customer", "invoice", "quote", "receivable", "sales_order", "sales_order_item",
-            "signature_request"],
+    "erp": ["contract", "customer", "health_plan_adhesion", "invoice", "quote", "receivable", "sales_order",
+            "sales_order_item", "signature_request"],
 }  # fmt: skip
 #: What must not be found, as the end of a `select count(*) from`.
 NEVER = {
@@ -60,6 +60,16 @@ NEVER = {
     """,
     "paid and cancelled": "erp.receivable where paid_at is not null and cancelled_at is not null",
     "paid long before it is due": "erp.receivable where paid_at::date < due_on - 4",
+    "adhesion begun outside of the last year": """
+        erp.health_plan_adhesion where starts_on not between date '2025-11-20' and date '2026-11-20'
+    """,
+    "adhesion begun before registered": """
+        erp.health_plan_adhesion join erp.customer using (customer_id) where starts_on < created_at::date
+    """,
+    "adhesion ended before it begins, or changed later": """
+        erp.health_plan_adhesion
+        where ends_on < starts_on or greatest(updated_at, cancelled_at) > timestamptz '2026-11-20 23:00-03'
+    """,
     "receivable dated later": """
         erp.receivable where greatest(updated_at, paid_at, cancelled_at) > timestamptz '2026-11-20 23:00-03'
     """,
@@ -126,6 +136,7 @@ def test_counts_are_what_the_tables_hold(database: str, owner: psycopg.Connectio
         "erp.sales_order_item": counts.order_items,
         "erp.receivable": counts.receivables,
         "erp.signature_request": counts.signature_requests,
+        "erp.health_plan_adhesion": counts.adhesions,
     }.items():
         assert one(owner, f"select count(*) from {table}") == count > 0
 
@@ -143,6 +154,10 @@ def test_proportions(database: str, owner: psycopg.Connection[Any]) -> None:
         ("not active", "crm.account", 0.03),
         ("cancelled_at is not null", "erp.invoice", 0.02),
         ("status = 'ended'", "erp.contract", 0.1),
+        ("customer_id in (select customer_id from erp.health_plan_adhesion)", "erp.customer", 0.2),
+        ("ends_on is not null", "erp.health_plan_adhesion", 0.33),
+        ("ends_on < date '2026-11-20'", "erp.health_plan_adhesion where ends_on is not null", 0.5),
+        ("cancelled_at is not null", "erp.health_plan_adhesion", 0.02),
     ):
         found = one(owner, share.format(condition, table))
         assert found == pytest.approx(expected, rel=0.3), condition
@@ -259,9 +274,9 @@ def test_no_problem_records_when_not_wanted(database: str, owner: psycopg.Connec
 
 def test_who_is_who(database: str, owner: psycopg.Connection[Any]) -> None:
     load(database)
-    assert owner.execute("select code, active from crm.integration order by code").fetchall() == [
-        ("erp", True),
-        ("health_plan", False),
+    assert owner.execute("select code, active, settings from crm.integration order by code").fetchall() == [
+        ("erp", True, {"months_inactive": 6}),
+        ("health_plan", False, {}),
     ]
     assert owner.execute("select login, email from crm.app_user order by login").fetchall() == [
         (login, f"{login}@example.com") for login in ("admin", "op", "user", "viewer")

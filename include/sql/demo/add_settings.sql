@@ -1,6 +1,7 @@
 -- Integrations, who the logins of the demonstration are, and who gets the summaries. No parameters.
-insert into crm.integration (code, name, active)
-values ('erp', 'ERP', true), ('health_plan', 'Gestão de planos de saúde', false)
+insert into crm.integration (code, name, active, settings)
+values ('erp', 'ERP', true, '{"months_inactive": 6}'),
+('health_plan', 'Gestão de planos de saúde', false, default)
 on conflict do nothing;
 insert into crm.app_user (login, name, email)
 values ('admin', 'Administração', 'admin@example.com'),

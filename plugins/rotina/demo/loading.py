@@ -37,6 +37,7 @@ class DemoCounts:
     order_items: int
     receivables: int
     signature_requests: int
+    adhesions: int
 
 
 def load(
@@ -89,6 +90,9 @@ def load(
                     statement("demo/add_problem_invoices"), parameters
                 ).rowcount
                 connection.execute(statement("demo/add_problem_phones"))
+            copied["health_plan_adhesion"] = connection.execute(
+                statement("demo/add_adhesions"), parameters
+            ).rowcount
             tell("Indexes and statistics")
             for index in sorted(secondary_indexes, key=lambda index: str(index.name)):
                 index.create(transaction)
@@ -108,6 +112,7 @@ def load(
         order_items=copied["sales_order_item"],
         receivables=copied["receivable"],
         signature_requests=copied["signature_request"],
+        adhesions=copied["health_plan_adhesion"],
     )
 
 

@@ -25,6 +25,7 @@ MOST_ITEMS = 20
 
 ROUTINE_TITLES = {
     "account_data_refresh": "Dados complementares das contas",
+    "account_status_update": "Situação das contas",
     "birthday_emails": "E-mails de aniversário",
     "billing_messages": "Mensagens de cobrança",
     "message_archive": "Arquivo de mensagens",
@@ -71,6 +72,7 @@ REASON_TITLES = {
     "render_failed": "o modelo de e-mail falhou com os dados desta conta",
     "rejected": "recusada pelo gateway",
     "same_address": "outra conta com o mesmo e-mail já é cumprimentada nesse dia",
+    "status_dry_run": "simulação: mudaria de situação",
     "settled": "o título já foi pago ou cancelado",
     "suppressed": "o endereço do destinatário está bloqueado",
     "template_unusable": "modelo de mensagem inexistente, inativo ou não aprovado",
@@ -94,6 +96,11 @@ DETAIL_TITLES = {
     "ended_before": "Encerradas antes de",
     "attempts": "Tentativas arquivadas",
     "delivery_events": "Eventos de entrega apagados",
+    "source": "Fonte",
+    "months_inactive": "Meses inativo",
+    "to_active": "Passaram a ativas",
+    "to_inactive": "Passaram a inativas",
+    "to_not_integrated": "Passaram a não integradas",
 }
 
 

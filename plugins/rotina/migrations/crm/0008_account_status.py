@@ -55,6 +55,9 @@ def upgrade() -> None:
         unique=False,
         schema="crm",
     )
+    op.create_index(
+        op.f("account_status_change_run_id"), "account_status_change", ["run_id"], unique=False, schema="crm"
+    )
     op.add_column(
         "account",
         sa.Column("status", sa.Text(), server_default=sa.text("'not_integrated'"), nullable=False),
@@ -95,6 +98,7 @@ def downgrade() -> None:
     op.drop_column("audience", "updated_at", schema="crm")
     op.drop_column("audience", "filter", schema="crm")
     op.drop_column("account", "status", schema="crm")
+    op.drop_index(op.f("account_status_change_run_id"), table_name="account_status_change", schema="crm")
     op.drop_index(
         op.f("account_status_change_account_id_changed_on"), table_name="account_status_change", schema="crm"
     )

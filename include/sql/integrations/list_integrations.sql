@@ -1,0 +1,7 @@
+-- All integrations. No parameters.
+select
+    code,
+    name,
+    active,
+    settings
+from crm.integration
