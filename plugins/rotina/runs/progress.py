@@ -26,7 +26,7 @@ def done_through(connection: psycopg.Connection, routine: str, scope: str = "") 
 
 
 def advance(connection: psycopg.Connection, run: Run, scope: str = "") -> None:
-    """Note that a routine has done the business date of `run` for all accounts, in the transaction of the work.
+    """Note that a routine has done the business date of `run` for all accounts, in its transaction.
 
     Nothing is written when it had come as far before.
     """
