@@ -10,7 +10,19 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import dict_row, scalar_row
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, Date, Numeric, Select, Text, cast, func, literal, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Date,
+    Numeric,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
 from rotina.accounts.filters import (
     ACCOUNT_ID,
@@ -51,10 +63,20 @@ class Audience:
     #: None: a list.
     filter: Filter | None
 
+    def expression(self, on: dt.date) -> ColumnElement[bool]:
+        """The SQL over `accounts_from()`, as of a filter: true for its accounts on a business date."""
+        if self.filter is not None:
+            return self.filter.expression(on)
+        return ACCOUNT_ID.in_(self._listed())
+
     def accounts(self, on: dt.date) -> Select[int]:
         """The keys of its accounts, `account_id`, on a business date."""
-        if self.filter is not None:
-            return _accounts_of(self.filter, on)
+        if self.filter is None:
+            return self._listed()
+        keys = select(ACCOUNT_ID.label("account_id")).select_from(accounts_from())
+        return keys.where(self.filter.expression(on))
+
+    def _listed(self) -> Select[int]:
         listed = AudienceAccount.__table__
         return select(listed.c.account_id).where(listed.c.audience_id == self.id)
 
@@ -151,8 +173,9 @@ def count_audience(connection: psycopg.Connection, audience: str | Filter, on: d
     Raises:
         SettingError: as `load_audience`.
     """
-    accounts = _accounts(connection, audience, on).subquery()
-    (count,) = execute(connection, select(func.count()).select_from(accounts), scalar_row).fetchall()
+    expression = _selection(connection, audience)[0].expression(on)
+    counted = select(func.count()).select_from(accounts_from()).where(expression)
+    (count,) = execute(connection, counted, scalar_row).fetchall()
     return int(count)
 
 
@@ -165,19 +188,15 @@ def preview_audience(
         SettingError: as `load_audience`, or `most` is not from 1 to `MOST_PREVIEWED`.
     """
     check_range("most", most, 1, MOST_PREVIEWED)
-    loaded = load_audience(connection, audience).filter if isinstance(audience, str) else audience
-    fields = loaded.fields() if loaded else ()
+    selection, filter = _selection(connection, audience)
+    fields = filter.fields() if filter else ()
     shown = select(
         ACCOUNT_ID,
         *(field_value(name, on) for name in ("name", "class", "status")),
         *(_as_written(name, on) for name in fields),
     )
-    accounts = _accounts(connection, audience, on).subquery()
     listed = (
-        shown.select_from(accounts_from())
-        .where(ACCOUNT_ID.in_(select(accounts.c.account_id)))
-        .order_by(ACCOUNT_ID)
-        .limit(most)
+        shown.select_from(accounts_from()).where(selection.expression(on)).order_by(ACCOUNT_ID).limit(most)
     )
     return [
         PreviewedAccount(key, account, class_name, status, dict(zip(fields, values, strict=True)))
@@ -217,14 +236,14 @@ def _open(connection: psycopg.Connection, audiences: Collection[Audience], on: d
     connection.execute(statement("audiences/index_members"))
 
 
-def _accounts(connection: psycopg.Connection, audience: str | Filter, on: dt.date) -> Select[int]:
+def _selection(
+    connection: psycopg.Connection, audience: str | Filter
+) -> tuple[Audience | Filter, Filter | None]:
+    """What selects the accounts, and its filter, if it has one."""
     if isinstance(audience, Filter):
-        return _accounts_of(audience, on)
-    return load_audience(connection, audience).accounts(on)
-
-
-def _accounts_of(filter: Filter, on: dt.date) -> Select[int]:
-    return select(ACCOUNT_ID.label("account_id")).select_from(accounts_from()).where(filter.expression(on))
+        return audience, audience
+    loaded = load_audience(connection, audience)
+    return loaded, loaded.filter
 
 
 def _as_written(name: str, on: dt.date) -> Any:
@@ -315,12 +334,12 @@ def _classes_of(condition: Condition) -> tuple[Any, ...]:
 
 
 def _checked(account_ids: Collection[int]) -> list[int]:
-    """The accounts of a list, each once, in order."""
+    """The accounts of a list."""
     for one in account_ids:
         check_range("account_ids", one, 1, _GREATEST_ID)
     if not account_ids:
         raise SettingError("account_ids", None, "names no account; a run without an audience is for all")
-    return sorted(set(account_ids))
+    return list(account_ids)
 
 
 def _check_accounts(connection: psycopg.Connection, account_ids: list[int]) -> None:
