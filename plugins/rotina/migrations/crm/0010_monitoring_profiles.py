@@ -113,6 +113,7 @@ def upgrade() -> None:
         sa.Column("last_process", sa.Text(), nullable=False),
         sa.Column("owner_before", sa.Text(), nullable=True),
         sa.Column("owner_after", sa.Text(), nullable=True),
+        sa.Column("transferred", sa.Boolean(), nullable=False),
         sa.Column("notified", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -126,7 +127,6 @@ def upgrade() -> None:
             ["profile_id"],
             ["crm.monitoring_profile.id"],
             name=op.f("inactive_account_profile_id_fkey"),
-            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("inactive_account_pkey")),
         sa.UniqueConstraint(
@@ -134,6 +134,7 @@ def upgrade() -> None:
             "account_id",
             "last_movement_at",
             name=op.f("inactive_account_profile_id_account_id_last_movement_at_key"),
+            postgresql_include=["found_on"],
         ),
         schema="crm",
     )
