@@ -1,5 +1,5 @@
--- Which of these users, teams and audiences there are, and whether they can be worked with: a user who has not
--- left, a team with one who has not. Parameters: logins, teams, audiences (names).
+-- Which of these users, teams and audiences there are, and whether they can be worked with: a user who has
+-- not left, a team with one who has not. Parameters: logins, teams, audiences (names).
 select
     'user' as kind,
     login as name,
@@ -10,7 +10,7 @@ union all
 select
     'team' as kind,
     team.name,
-    exists (
+    exists(
         select from crm.team_member as member
         inner join crm.app_user as app_user on member.login = app_user.login
         where member.team_id = team.id and app_user.active

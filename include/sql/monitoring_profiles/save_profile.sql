@@ -1,5 +1,6 @@
 -- Insert a monitoring profile, or change the one of that name; returns its id. Parameters: name, active,
--- period_days, processes, audience and transfer_to_team (names), transfer_to_login, notify_owners, layout, login.
+-- period_days, processes, audience and transfer_to_team (names), transfer_to_login, notify_owners, layout,
+-- login.
 insert into crm.monitoring_profile (
     name,
     active,
