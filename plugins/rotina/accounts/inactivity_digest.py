@@ -53,7 +53,9 @@ class Digest:
 def compose(digest: Digest, *, business_date: dt.date, run_id: int, payload_limit: int) -> bytes:
     """The payload of a digest as JSON, for a gateway of kind smtp.
 
-    It has at most `payload_limit` bytes, unless the e-mail without a file has more: the outbox refuses that.
+    Fewer accounts are told where there is no room for all: the file ends earlier, or there is none and the
+    e-mail names fewer. An e-mail that names none may still have more than `payload_limit` bytes: the outbox
+    refuses that.
     """
     listed = len(digest.rows)
     file_name = f"contas-sem-movimento-{business_date}.csv"
@@ -82,13 +84,17 @@ def compose(digest: Digest, *, business_date: dt.date, run_id: int, payload_limi
             content["attachments"] = [{"name": file_name, "type": "text/csv", "text": _HEADER + lines}]
         return to_json(content)
 
+    alone = payload(0, digest.accounts - listed, None)
+    if len(alone) > payload_limit and listed:
+        fewer = replace(digest, rows=digest.rows[: listed // 2])
+        return compose(fewer, business_date=business_date, run_id=run_id, payload_limit=payload_limit)
     if digest.csv is None:
-        return payload(0, digest.accounts - listed, None)
+        return alone
     # With the longest numbers that may stand in it.
     room = payload_limit - len(payload(digest.accounts, digest.accounts, ""))
     lines, attached = _cut(digest.csv, room)
     if attached <= listed:  # the file would tell nothing that the e-mail does not
-        return payload(0, digest.accounts - listed, None)
+        return alone
     return payload(attached, digest.accounts - attached, lines)
 
 
