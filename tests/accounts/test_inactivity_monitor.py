@@ -22,7 +22,7 @@ from rotina.accounts import inactivity_monitor
 from rotina.accounts.inactivity_monitor import check_settings, monitor_accounts
 from rotina.accounts.monitoring_profiles import ProfileSettings, save_profile, save_team
 from rotina.errors import SettingError
-from rotina.local.mailbox import Mailbox
+from rotina.local.mailbox import Mailbox, StoredMessage
 from rotina.messaging.suppressions import suppress
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES, ROUTINE_TITLES
@@ -907,7 +907,8 @@ def test_a_digest_arrives_in_the_mailbox(
     monitor(connection)
     mailbox = Mailbox(tmp_path / "mailbox")
     asyncio.run(send_waiting(connection, task_uri, mailbox))
-    (received,) = mailbox.messages()
+    (listed,) = mailbox.messages()
+    received = StoredMessage(listed.path)
     assert received.recipients == ["ana@example.com"]
     assert received.header("Subject") == "[Rotina] Contas sem movimento em 20/11/2026: 2"
     assert received.header("List-Unsubscribe") == ""
