@@ -413,14 +413,14 @@ class InactiveAccount(Base):
     __tablename__ = "inactive_account"
     __table_args__ = (
         # With the date, so that what was found before is known without a look at the rows.
-        UniqueConstraint("profile_id", "account_id", "last_movement_at", postgresql_include=["found_on"]),
-        Index(None, "account_id"),
+        UniqueConstraint("account_id", "profile_id", "last_movement_at", postgresql_include=["found_on"]),
         Index(None, "run_id"),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     profile_id: Mapped[int] = mapped_column(ForeignKey("monitoring_profile.id"))
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    #: Without a foreign key: see docs/adr/0004-no-foreign-key-on-account-data.md.
+    account_id: Mapped[int]
     #: Business date of the run.
     found_on: Mapped[dt.date]
     #: Local midnight of a movement that has a date only.

@@ -2,34 +2,51 @@
 -- name, and all as CSV when there are more, as far as it may fit. A cell that a spreadsheet would take for a
 -- formula begins with an apostrophe. Parameters: listed (accounts in the e-mail), payload_limit (bytes),
 -- processes and process_titles (of each of them), zone.
-with line as (
+with ranked as (
     select
         n.login,
+        n.profile_id,
         n.account_id,
-        p.name as profile,
-        -- A line break within a name would end the line of the file.
-        regexp_replace(a.name, '[[:cntrl:]]+', ' ', 'g') as name,
-        to_char(f.moved_at at time zone %(zone)s, 'DD/MM/YYYY') as moved_on,
-        coalesce(title.title, f.process) as process,
+        f.moved_at,
+        f.process,
         f.owner_before,
         f.owner_left,
-        coalesce(t.owner_after, f.owner_before) as owner_after,
         row_number() over (partition by n.login order by p.turn, f.moved_at, n.account_id) as place,
         count(*) over (partition by n.login) as accounts
     from notice as n
     inner join profile as p on n.profile_id = p.id
     inner join found as f on n.profile_id = f.profile_id and n.account_id = f.account_id
-    inner join crm.account as a on n.account_id = a.id
-    left join transfer as t on n.account_id = t.account_id
-    left join unnest(%(processes)s::text[], %(process_titles)s::text[]) as title (process, title)
-        on f.process = title.process
     where n.reachable
 ),
 
-row_of_file as (
+line as (
+    select
+        r.login,
+        r.place,
+        r.accounts,
+        r.account_id,
+        p.name as profile,
+        -- A line break within a name would end the line of the file.
+        regexp_replace(a.name, '[[:cntrl:]]+', ' ', 'g') as name,
+        to_char(r.moved_at at time zone %(zone)s, 'DD/MM/YYYY') as moved_on,
+        coalesce(title.title, r.process) as process,
+        r.owner_before,
+        r.owner_left,
+        coalesce(t.owner_after, r.owner_before) as owner_after
+    from ranked as r
+    inner join profile as p on r.profile_id = p.id
+    inner join crm.account as a on r.account_id = a.id
+    left join transfer as t on r.account_id = t.account_id
+    left join unnest(%(processes)s::text[], %(process_titles)s::text[]) as title (process, title)
+        on r.process = title.process
+    -- No line of the file is shorter than 32 bytes.
+    where r.place <= greatest(%(listed)s, %(payload_limit)s / 32)
+),
+
+line_of_file as (
     select
         l.*,
-        case when l.accounts > %(listed)s then c.cells end as cells,
+        c.cells,
         sum(octet_length(c.cells) + 2) over (partition by l.login order by l.place) as bytes
     from line as l
     left join lateral (
@@ -59,24 +76,24 @@ row_of_file as (
 
 told as (
     select
-        r.login,
-        max(r.accounts) as accounts,
+        l.login,
+        max(l.accounts) as accounts,
         jsonb_agg(
             jsonb_build_object(
-                'profile', r.profile,
-                'account_id', r.account_id,
-                'name', r.name,
-                'moved_on', r.moved_on,
-                'process', r.process,
-                'owner_before', r.owner_before,
-                'owner_left', r.owner_left,
-                'owner_after', r.owner_after
+                'profile', l.profile,
+                'account_id', l.account_id,
+                'name', l.name,
+                'moved_on', l.moved_on,
+                'process', l.process,
+                'owner_before', l.owner_before,
+                'owner_left', l.owner_left,
+                'owner_after', l.owner_after
             )
-            order by r.place
-        ) filter (where r.place <= %(listed)s) as rows,
-        string_agg(r.cells || E'\r\n', '' order by r.place) filter (where r.bytes <= %(payload_limit)s) as csv
-    from row_of_file as r
-    group by r.login
+            order by l.place
+        ) filter (where l.place <= %(listed)s) as rows,
+        string_agg(l.cells || E'\r\n', '' order by l.place) filter (where l.bytes <= %(payload_limit)s) as csv
+    from line_of_file as l
+    group by l.login
 ),
 
 outlined as (

@@ -54,7 +54,27 @@ found as (
         account_id,
         max(found_on) as found_on
     from crm.inactive_account
-    group by profile_id, account_id
+    group by account_id, profile_id
+),
+
+newest as (
+    select
+        a.id,
+        a.erp_customer_id,
+        a.owner_login,
+        a.changed_at,
+        m.opportunity_at,
+        m.ticket_at,
+        m.task_at,
+        m.campaign_action_at,
+        q.quoted_on,
+        o.ordered_on
+    from existing as a
+    left join moved as m on a.id = m.account_id
+    left join quoted as q on a.erp_customer_id = q.customer_id
+    left join ordered as o on a.erp_customer_id = o.customer_id
+    -- So that this is joined once for each account, not once for each profile as well.
+    offset 0 -- noqa: AM09
 )
 
 select
@@ -63,20 +83,17 @@ select
     a.erp_customer_id,
     a.owner_login,
     a.changed_at
-from existing as a
+from newest as a
 cross join profile as p
-left join moved as m on a.id = m.account_id
-left join quoted as q on a.erp_customer_id = q.customer_id
-left join ordered as o on a.erp_customer_id = o.customer_id
 left join found as f on a.id = f.account_id and p.id = f.profile_id
 where
     a.changed_at < p.starts_at
-    and (m.opportunity_at < p.opportunity_from) is not false
-    and (m.ticket_at < p.ticket_from) is not false
-    and (m.task_at < p.task_from) is not false
-    and (m.campaign_action_at < p.campaign_action_from) is not false
-    and (q.quoted_on < p.quote_from) is not false
-    and (o.ordered_on < p.order_from) is not false
+    and (a.opportunity_at < p.opportunity_from) is not false
+    and (a.ticket_at < p.ticket_from) is not false
+    and (a.task_at < p.task_from) is not false
+    and (a.campaign_action_at < p.campaign_action_from) is not false
+    and (a.quoted_on < p.quote_from) is not false
+    and (a.ordered_on < p.order_from) is not false
     and (
         p.audience_id is null
         or (p.id, a.id) in (select s.profile_id, s.account_id from profile_member as s)
