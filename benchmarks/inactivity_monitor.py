@@ -1,4 +1,4 @@
-"""Benchmark of inactivity_monitor (crm00356): five profiles over all accounts and their movements of three years."""
+"""Benchmark of inactivity_monitor (crm00356): five profiles over all accounts and three years of movements."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def inactivity_monitor(sizes: Sizes) -> list[Result]:
     """An ordinary day, and the same day again, against hand-written SQL that only computes what is new."""
     ordinary, bare, again, again_bare, wal = [], [], [], [], []
     zone = load_agenda().entry(routine.ROUTINE).zone
-    with database() as uri, psycopg.connect(
-        uri, autocommit=True, cursor_factory=psycopg.ClientCursor
-    ) as connection:
+    with (
+        database() as uri,
+        psycopg.connect(uri, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection,
+    ):
         connection.execute("set time zone 'America/Sao_Paulo'")
         with timed(f"load {sizes.accounts:,} accounts and {sizes.movements:,} movements"):
             ids = _fill(connection, uri, sizes)
@@ -104,9 +105,7 @@ def _fill(connection: psycopg.Connection, uri: str, sizes: Sizes) -> list[int]:
 
 def _monitor(connection: psycopg.Connection, day: dt.date) -> Outcome:
     """One run of the routine: its record, its lock, its transaction."""
-    request = RunRequest(
-        routine.ROUTINE, "crm00356", f"bench_{next(_numbers)}", "manual", day, None, {}
-    )
+    request = RunRequest(routine.ROUTINE, "crm00356", f"bench_{next(_numbers)}", "manual", day, None, {})
     run = record.open_run(connection, request)
     with record.routine_lock(connection, run.routine):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
