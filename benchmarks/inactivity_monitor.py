@@ -1,4 +1,4 @@
-"""Benchmark of inactivity_monitor (crm00356): five profiles over all accounts and three years of movements."""
+"""Benchmark of inactivity_monitor (crm00356): five profiles, three years of movements."""
 
 from __future__ import annotations
 

@@ -95,6 +95,9 @@ def load(
             connection.execute(statement("demo/add_settings"))
             connection.execute(statement("demo/add_message_settings"))
             connection.execute(statement("demo/add_vip_audience"), parameters)
+            connection.execute(statement("demo/add_activities"), parameters)
+            connection.execute(statement("demo/add_sales_team"))
+            connection.execute(statement("demo/add_monitoring_profiles"), parameters)
             connection.execute(statement("demo/finish_load"))
     finally:
         engine.dispose()
