@@ -40,7 +40,7 @@ CODE_OFFSET = 100_000_000
 #: Whatever the size, as many people have a contract with something to remind of (add_message_settings.sql and
 #: add_problem_phones.sql count on it): days from their due date to the business date.
 _REMINDED = np.array([-3, 0, 3, 10, 0, 0, 0, 3, -3], "m8[D]")
-#: Logins of the accounts' owners in turn (add_sales_team.sql says who they are); half of the accounts have none.
+#: Owners of the accounts in turn (add_sales_team.sql says who they are); half of the accounts have none.
 _OWNERS = np.array(["vendas1", NULL, "vendas2", NULL, "vendas3", NULL, "vendas4", NULL])
 #: How long before its due date a receivable is issued, and how long a signature link works.
 _ISSUED_BEFORE = np.timedelta64(45, "D")
