@@ -13,6 +13,7 @@ from benchmarks import (  # noqa: F401 - they register themselves
     billing_messages,
     birthday_emails,
     erp_hook,
+    inactivity_monitor,
     queue_dispatch,
 )
 from benchmarks.harness import BENCHMARKS, Result, Sizes
@@ -31,8 +32,15 @@ def main() -> int:
     parser.add_argument("--invoices", type=int, default=Sizes.invoices)
     parser.add_argument("--messages", type=int, default=Sizes.messages)
     parser.add_argument("--old-messages", type=int, default=Sizes.old_messages)
+    parser.add_argument("--movements", type=int, default=Sizes.movements)
     arguments = parser.parse_args()
-    sizes = Sizes(arguments.accounts, arguments.invoices, arguments.messages, arguments.old_messages)
+    sizes = Sizes(
+        arguments.accounts,
+        arguments.invoices,
+        arguments.messages,
+        arguments.old_messages,
+        arguments.movements,
+    )
 
     results: list[Result] = []
     for name in arguments.name or BENCHMARKS:

@@ -23,6 +23,7 @@ class Sizes:
     invoices: int = 10_000_000
     messages: int = 50_000
     old_messages: int = 5_000_000
+    movements: int = 20_000_000
 
 
 @dataclass(frozen=True)

@@ -415,21 +415,26 @@ class InactiveAccount(Base):
 
     __tablename__ = "inactive_account"
     __table_args__ = (
-        UniqueConstraint("profile_id", "account_id", "last_movement_at"),
-        Index(None, "account_id"),
+        # With the date, so that what was found before is known without a look at the rows.
+        UniqueConstraint("account_id", "profile_id", "last_movement_at", postgresql_include=["found_on"]),
         Index(None, "run_id"),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    profile_id: Mapped[int] = mapped_column(ForeignKey("monitoring_profile.id", ondelete="CASCADE"))
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    profile_id: Mapped[int] = mapped_column(ForeignKey("monitoring_profile.id"))
+    #: Without a foreign key: see docs/adr/0004-no-foreign-key-on-account-data.md.
+    account_id: Mapped[int]
     #: Business date of the run.
     found_on: Mapped[dt.date]
+    #: Local midnight of a movement that has a date only.
     last_movement_at: Mapped[dt.datetime]
     #: What moved last: one of the processes of the profile, or account.
     last_process: Mapped[str]
+    #: The account's owner before the run and after it, whichever profile gave it to another.
     owner_before: Mapped[str | None]
     owner_after: Mapped[str | None]
+    #: Whether this profile gave it to another owner: one of those that find an account in a run does.
+    transferred: Mapped[bool]
     #: Logins that it was in the digest of.
     notified: Mapped[list[str]]
     run_id: Mapped[int]

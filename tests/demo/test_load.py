@@ -13,14 +13,17 @@ from stdnum.br import cnpj, cpf
 
 from rotina import demo
 from rotina.accounts.audiences import count_audience
+from rotina.accounts.inactivity_monitor import monitor_accounts
 from rotina.demo.generate import MOST_ACCOUNTS, Plan, _documents, generate
 from rotina.errors import SettingError
+from tests.runs_by_hand import do_work
 
 BUSINESS_DATE = dt.date(2026, 11, 20)
 TABLES = {
-    "crm": ["account", "account_data_due", "app_user", "audience", "audience_account", "dunning_exception",
-            "dunning_step", "gateway", "integration", "message_template", "routine_recipient", "send_window",
-            "suppression"],
+    "crm": ["account", "account_activity", "account_data_due", "app_user", "audience", "audience_account",
+            "dunning_exception", "dunning_step", "gateway", "integration", "message_template",
+            "monitoring_profile", "monitoring_profile_user", "routine_recipient", "send_window", "suppression",
+            "team", "team_member"],
     "erp": ["contract", "customer", "health_plan_adhesion", "invoice", "quote", "receivable", "sales_order",
             "sales_order_item", "signature_request"],
 }  # fmt: skip
@@ -38,6 +41,10 @@ NEVER = {
         erp.invoice join erp.customer using (customer_id) where issued_on < created_at::date
     """,
     "changed before registered": "crm.account where updated_at < created_at",
+    "something happened before it was made, or later": """
+        crm.account_activity as happened join crm.account on account.id = account_id
+        where occurred_at not between created_at and timestamptz '2026-11-20 23:00-03'
+    """,
     "ended without an end": "erp.contract where (status = 'ended') <> (ends_on is not null)",
     "ended before the start": "erp.contract where ends_on < starts_on",
     "order that does not add up": """
@@ -279,7 +286,8 @@ def test_who_is_who(database: str, owner: psycopg.Connection[Any]) -> None:
         ("health_plan", False, {}),
     ]
     assert owner.execute("select login, email from crm.app_user order by login").fetchall() == [
-        (login, f"{login}@example.com") for login in ("admin", "op", "user", "viewer")
+        (login, f"{login}@example.com")
+        for login in ("admin", "op", "user", "vendas1", "vendas2", "vendas3", "vendas4", "viewer")
     ]
     assert owner.execute("select * from crm.routine_recipient").fetchall() == [("*", "operacao@example.com")]
 
@@ -298,6 +306,19 @@ def test_the_audiences_are_a_list_and_a_filter(database: str, owner: psycopg.Con
     )
     accounts = one(owner, "select count(*) from crm.account")
     assert 1 <= count_audience(owner, "Compraram mais de R$ 10.000", BUSINESS_DATE) < accounts
+
+
+@pytest.mark.parametrize("accounts", [10, 300])
+def test_the_inactivity_monitor_has_something_to_find_and_to_transfer(
+    database: str, connection: psycopg.Connection, accounts: int
+) -> None:
+    load(database, accounts=accounts)
+    routine = {"routine": "inactivity_monitor", "program": "crm00356"}
+    _, outcome = do_work(connection, monitor_accounts, BUSINESS_DATE, **routine)
+    assert outcome.failed == 0
+    assert 1 <= outcome.changed <= accounts / 5
+    assert outcome.details["transferred"] > 0
+    assert outcome.details["digests"] > 0
 
 
 def test_indexes_are_back_and_accounts_are_due(database: str, owner: psycopg.Connection[Any]) -> None:

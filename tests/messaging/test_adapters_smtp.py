@@ -481,6 +481,33 @@ def test_a_message_as_it_arrives(extensions: str) -> None:
     assert text_of(received, "html") == "<p>Olá, Ana!</p>\n"
 
 
+CSV = {
+    "name": "contas sem movimento ação.csv",
+    "type": "text/csv",
+    "text": "\ufeffConta;Nome\r\n.1;Ação\r\n\n.\r\n",
+}
+
+
+@pytest.mark.parametrize("extensions", ["250 mail", "250-mail\r\n250 8BITMIME"])
+def test_files_arrive_to_the_byte_beside_the_text(extensions: str) -> None:
+    second = {"name": "b.txt", "type": "text/plain", "text": ""}
+    received = content_of(email(payload={"attachments": [CSV, second]}), EHLO=extensions)
+    assert received.get_content_type() == "multipart/mixed"
+    assert text_of(received, "plain") == "Olá, Ana!\n"
+    assert text_of(received, "html") == "<p>Olá, Ana!</p>\n"
+    files = list(received.iter_attachments())
+    assert [(file.get_filename(), file.get_content_type()) for file in files] == [
+        (CSV["name"], "text/csv"),
+        ("b.txt", "text/plain"),
+    ]
+    assert files[0].get_content_charset() == "utf-8"
+    assert files[0].get_payload(decode=True) == CSV["text"].encode()
+
+
+def test_a_message_without_files_is_as_before() -> None:
+    assert content_of(email(payload={"attachments": []})).get_content_type() == "multipart/alternative"
+
+
 def test_a_dot_at_the_start_of_a_line_does_not_end_the_message() -> None:
     message = email(payload={"text": "a\n.\n..b\n", "html": None})
     assert raw_content_of(message).endswith(b"\r\na\r\n..\r\n...b\r\n.\r\n")
@@ -527,6 +554,18 @@ def test_the_message_id_is_the_same_in_every_attempt() -> None:
         ({"payload": {"text": None, "html": None}}, "text"),
         ({"payload": {"unsubscribe_url": "https://a>\r\nBcc: eve@example.com"}}, "unsubscribe_url"),
         ({"payload": {"unsubscribe_url": "javascript:x"}}, "unsubscribe_url"),
+        ({"payload": {"attachments": CSV}}, "attachments"),
+        ({"payload": {"attachments": ["a.csv"]}}, "attachments"),
+        ({"payload": {"attachments": [{**CSV, "name": None}]}}, "name of an attachment"),
+        (
+            {"payload": {"attachments": [{**CSV, "name": "a\r\nBcc: eve@example.com"}]}},
+            "name of an attachment",
+        ),
+        ({"payload": {"attachments": [{**CSV, "type": "text"}]}}, "type of an attachment"),
+        ({"payload": {"attachments": [{**CSV, "type": "text/csv\r\nX: y"}]}}, "type of an attachment"),
+        ({"payload": {"attachments": [{**CSV, "type": "application/pdf"}]}}, "type of an attachment"),
+        ({"payload": {"attachments": [{**CSV, "text": None}]}}, "no text"),
+        ({"payload": {"attachments": [{**CSV, "text": "\ud800"}]}}, "cannot be written"),
         ({"recipient": "ana@example.com>\r\nRCPT TO:<eve@example.com"}, "address"),
         ({"recipient": "ana@example.com, eve@example.com"}, "address"),
         ({"recipient": "ana@example.com,eve@example.com"}, "address"),

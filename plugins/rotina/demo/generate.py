@@ -40,6 +40,8 @@ CODE_OFFSET = 100_000_000
 #: Whatever the size, as many people have a contract with something to remind of (add_message_settings.sql and
 #: add_problem_phones.sql count on it): days from their due date to the business date.
 _REMINDED = np.array([-3, 0, 3, 10, 0, 0, 0, 3, -3], "m8[D]")
+#: Owners of the accounts in turn (add_sales_team.sql says who they are); half of the accounts have none.
+_OWNERS = np.array(["vendas1", NULL, "vendas2", NULL, "vendas3", NULL, "vendas4", NULL])
 #: How long before its due date a receivable is issued, and how long a signature link works.
 _ISSUED_BEFORE = np.timedelta64(45, "D")
 _LINK_WORKS = np.timedelta64(15, "D")
@@ -225,13 +227,16 @@ def _accounts(
     mine = people["index"] < plan.accounts
     account = {
         name: people[name][mine]
-        for name in ("kind", "name", "document", "email", "phone", "birth_on", "created_at", "updated_at")
+        for name in ("kind", "name", "document", "email", "phone", "birth_on", "created_at")
     }
     index, customer_id = people["index"][mine], people["customer_id"][mine]
     return account | {
         "id": index + 1,
         "active": (rng.random(len(index)) < 0.97) | (index < len(_REMINDED)),
         "erp_customer_id": np.where(customer_id > 0, customer_id.astype(str), NULL),
+        "owner_login": _OWNERS[index % len(_OWNERS)],
+        # Nobody cares for those to whom nothing happens (add_activities.sql).
+        "updated_at": np.where(index % 20 == 6, people["created_at"][mine], people["updated_at"][mine]),
     }
 
 

@@ -99,6 +99,9 @@ def load(
             connection.execute(statement("demo/add_settings"))
             connection.execute(statement("demo/add_message_settings"))
             connection.execute(statement("demo/add_audiences"), parameters)
+            connection.execute(statement("demo/add_activities"), parameters)
+            connection.execute(statement("demo/add_sales_team"))
+            connection.execute(statement("demo/add_monitoring_profiles"), parameters)
             connection.execute(statement("demo/finish_load"))
     finally:
         engine.dispose()

@@ -30,7 +30,7 @@ from rotina.messaging.email_templates import (
     load_email_template,
     values_of,
 )
-from rotina.messaging.gateways import Gateway, check_range, load_gateway, load_gateways
+from rotina.messaging.gateways import Gateway, check_range, find_email_gateway
 from rotina.runs.agenda import load_agenda
 from rotina.runs.business_date import today_in
 from rotina.runs.record import Outcome, Run
@@ -251,7 +251,7 @@ def _settings(
     find_audience(connection, params.get("audience") or None)
     return _Settings(
         template=_template(connection, params),
-        gateway=_gateway(connection, params.get("gateway") or None),
+        gateway=find_email_gateway(connection, params.get("gateway") or None),
         days_late=days_late,
         leap_day_rule=leap_day_rule,
         link=link,
@@ -265,24 +265,6 @@ def _template(connection: psycopg.Connection, params: dict[str, Any]) -> EmailTe
         template = replace(template, subject=params["subject"])
     check_email_template(template)
     return template
-
-
-def _gateway(connection: psycopg.Connection, code: str | None) -> Gateway:
-    """The gateway of a code, or the only one that sends e-mail."""
-    if code is None:
-        found = [gateway for gateway in load_gateways(connection) if gateway.kind == "smtp"]
-        if len(found) != 1:
-            codes = ", ".join(gateway.code for gateway in found) or "none"
-            raise SettingError(
-                "gateway", code, f"one active gateway of kind smtp is needed, there are: {codes}; name one"
-            )
-        return found[0]
-    gateway = load_gateway(connection, code)
-    if gateway.kind != "smtp":
-        raise SettingError("gateway", code, f"is of kind {gateway.kind}, which sends no e-mail")
-    if not gateway.active:
-        raise SettingError("gateway", code, "is not active")
-    return gateway
 
 
 def _details(run: Run, settings: _Settings) -> dict[str, Any]:

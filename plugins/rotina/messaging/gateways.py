@@ -133,6 +133,29 @@ def load_gateways(connection: psycopg.Connection) -> list[Gateway]:
     return _load(connection, None)
 
 
+def find_email_gateway(connection: psycopg.Connection, code: str | None) -> Gateway:
+    """The active gateway of a code that sends e-mail; without a code the only one there is.
+
+    Raises:
+        SettingError: there is none of that code, it is not active or sends no e-mail; or, without a code, not
+            exactly one can be meant.
+    """
+    if code is None:
+        found = [gateway for gateway in load_gateways(connection) if gateway.kind == "smtp"]
+        if len(found) != 1:
+            codes = ", ".join(gateway.code for gateway in found) or "none"
+            raise SettingError(
+                "gateway", code, f"one active gateway of kind smtp is needed, there are: {codes}; name one"
+            )
+        return found[0]
+    gateway = load_gateway(connection, code)
+    if gateway.kind != "smtp":
+        raise SettingError("gateway", code, f"is of kind {gateway.kind}, which sends no e-mail")
+    if not gateway.active:
+        raise SettingError("gateway", code, "is not active")
+    return gateway
+
+
 def save_gateway(connection: psycopg.Connection, settings: GatewaySettings, login: str) -> int:
     """Insert a gateway or change the one of that code, with its windows; returns its id.
 

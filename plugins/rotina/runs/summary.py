@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formataddr, localtime
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ ROUTINE_TITLES = {
     "account_status_update": "Situação das contas",
     "birthday_emails": "E-mails de aniversário",
     "billing_messages": "Mensagens de cobrança",
+    "inactivity_monitor": "Monitor de inatividade",
     "message_archive": "Arquivo de mensagens",
     "queue_dispatch": "Envio da fila de mensagens",
     "signature_links": "Links de assinatura digital",
@@ -65,6 +67,7 @@ REASON_TITLES = {
     "no_email": "cliente sem e-mail",
     "no_phone": "cliente sem telefone",
     "no_such_address": "o endereço de e-mail não existe",
+    "owner_left": "sem movimento; o responsável saiu e ninguém recebeu a conta",
     "opted_out": "o destinatário não quer receber mensagens",
     "past_due": "lembrete de antes do vencimento que cairia depois dele",
     "payload_too_long": "mensagem maior que o limite do gateway",
@@ -78,6 +81,8 @@ REASON_TITLES = {
     "template_unusable": "modelo de mensagem inexistente, inativo ou não aprovado",
     "too_late": "o prazo de envio já passou",
     "written_not_sent": "a mensagem foi gravada antes, mas não foi enviada",
+    "user_left": "o usuário do perfil saiu e não foi avisado",
+    "would_be_found": "simulação: seria apontada como sem movimento",
     "wrong_variables": "número de variáveis diferente do modelo",
 }
 RECORD_TITLES = {
@@ -87,6 +92,7 @@ RECORD_TITLES = {
     "message": "mensagem",
     "receivable": "título",
     "signature_request": "pedido de assinatura",
+    "user": "usuário",
 }
 DETAIL_TITLES = {
     "mode": "Seleção",
@@ -101,6 +107,10 @@ DETAIL_TITLES = {
     "to_active": "Passaram a ativas",
     "to_inactive": "Passaram a inativas",
     "to_not_integrated": "Passaram a não integradas",
+    "profile": "Perfil",
+    "transferred": "Contas transferidas",
+    "owner_left": "Contas sem movimento de responsável que saiu",
+    "digests": "E-mails de aviso",
 }
 
 
@@ -159,8 +169,8 @@ def compose_summary(
     message["Date"] = localtime(dt.datetime.now(zone))  # when the mail is written; not a business_date
     message["Message-ID"] = f"<run-{run.id}@rotina.local>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_layout("run_summary.txt.j2").render(context))
-    message.add_alternative(_layout("run_summary.html.j2").render(context), subtype="html")
+    message.set_content(load_layout("run_summary.txt.j2").render(context))
+    message.add_alternative(load_layout("run_summary.html.j2").render(context), subtype="html")
     return message
 
 
@@ -219,7 +229,18 @@ def _finish(connection: psycopg.Connection, run: Run, status: str, error: str | 
     return status
 
 
-def _layout(name: str) -> jinja2.Template:
+def load_layout(name: str) -> jinja2.Template:
+    """The layout of an e-mail to users: include/layouts/`name`; the filter `number` writes 1234 as 1.234.
+
+    Raises:
+        jinja2.TemplateNotFound: there is no such layout.
+        jinja2.TemplateSyntaxError: it is no Jinja.
+    """
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(LAYOUTS),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -228,4 +249,4 @@ def _layout(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}".replace(",", ".")
-    return environment.get_template(name)
+    return environment

@@ -21,7 +21,8 @@ class Outgoing:
     recipient: str = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
     """Frozen when written: `template` and `variables` (opa_suite, http_json), or `subject`, `text`, `html`,
-    `unsubscribe_url` (smtp)."""
+    `unsubscribe_url` and `attachments` (smtp): files of text, each with `name`, `type` (as text/csv) and
+    `text`, which goes out as UTF-8."""
     dedupe_key: str
     gateway_message_id: str | None = None
     """Known of a message whose outcome is unknown, when the gateway gave one before the reply broke."""

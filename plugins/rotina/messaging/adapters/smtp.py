@@ -37,6 +37,7 @@ from rotina.messaging.outcome import Outcome, Result
 #: One address, without a name and without quotes: it stands in a command and in a header as it is.
 _ADDRESS = re.compile(r"[^\s\x00-\x20\x7f@<>()\[\],;:\\\"]+@[^\s\x00-\x20\x7f@<>()\[\],;:\\\"]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_TEXT_TYPE = re.compile(r"text/[a-z0-9.+-]+")
 _WEB_ADDRESS = re.compile(r"https?://[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 
 _SERVICE_CLOSING = 421
@@ -251,6 +252,7 @@ class SmtpAdapter:
             raise _UnsendableError("it has neither text nor html")
         if unsubscribe_url is not None and not _WEB_ADDRESS.fullmatch(str(unsubscribe_url)):
             raise _UnsendableError("its unsubscribe_url is not a web address")
+        attachments = _attachments(payload.get("attachments"))
         recipient = _address(message.recipient)
         # The same in every attempt, so that a mailbox that got two shows which one they are.
         key = hashlib.sha256(f"{message.id} {message.dedupe_key}".encode()).hexdigest()[:32]
@@ -270,6 +272,15 @@ class SmtpAdapter:
                 mail.set_content(text)
             if isinstance(html, str):
                 (mail.add_alternative if isinstance(text, str) else mail.set_content)(html, subtype="html")
+            for name, subtype, content in attachments:
+                # As bytes: of a text the library would change the ends of the lines.
+                mail.add_attachment(
+                    content.encode(),
+                    maintype="text",
+                    subtype=subtype,
+                    filename=name,
+                    params={"charset": "utf-8"},
+                )
         except (ValueError, LookupError, MessageError) as error:
             raise _UnsendableError(f"the message cannot be written: {type(error).__name__}") from error
         return _Mail(recipient, mail)
@@ -399,6 +410,25 @@ def _heed_cancellation() -> None:
 def _broken(mail: _Mail, error: str) -> Result:
     """What it means that the talk ended without an answer."""
     return Result(Outcome.MAYBE_SENT if mail.handed_over else Outcome.TRANSIENT, error=error)
+
+
+def _attachments(value: object) -> list[tuple[str, str, str]]:
+    """Name, subtype of text/… and content of each file. Raises _UnsendableError when they are none."""
+    if value is None:
+        return []
+    if not (isinstance(value, list) and all(isinstance(file, dict) for file in value)):
+        raise _UnsendableError("its attachments are no list of files")
+    files = []
+    for file in value:
+        name, kind, content = file.get("name"), file.get("type"), file.get("text")
+        if not (isinstance(name, str) and name) or _CONTROL.search(name):
+            raise _UnsendableError("the name of an attachment is missing, or has a control character")
+        if not (isinstance(kind, str) and _TEXT_TYPE.fullmatch(kind)):
+            raise _UnsendableError("the type of an attachment must be one of text, as text/csv")
+        if not isinstance(content, str):
+            raise _UnsendableError("an attachment has no text")
+        files.append((name, kind.removeprefix("text/"), content))
+    return files
 
 
 def _address(address: str) -> str:

@@ -113,32 +113,24 @@ def upgrade() -> None:
         sa.Column("last_process", sa.Text(), nullable=False),
         sa.Column("owner_before", sa.Text(), nullable=True),
         sa.Column("owner_after", sa.Text(), nullable=True),
+        sa.Column("transferred", sa.Boolean(), nullable=False),
         sa.Column("notified", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["crm.account.id"],
-            name=op.f("inactive_account_account_id_fkey"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
             ["profile_id"],
             ["crm.monitoring_profile.id"],
             name=op.f("inactive_account_profile_id_fkey"),
-            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("inactive_account_pkey")),
         sa.UniqueConstraint(
-            "profile_id",
             "account_id",
+            "profile_id",
             "last_movement_at",
-            name=op.f("inactive_account_profile_id_account_id_last_movement_at_key"),
+            name=op.f("inactive_account_account_id_profile_id_last_movement_at_key"),
+            postgresql_include=["found_on"],
         ),
         schema="crm",
-    )
-    op.create_index(
-        op.f("inactive_account_account_id"), "inactive_account", ["account_id"], unique=False, schema="crm"
     )
     op.create_index(
         op.f("inactive_account_run_id"), "inactive_account", ["run_id"], unique=False, schema="crm"
@@ -171,7 +163,6 @@ def downgrade() -> None:
     op.drop_column("account", "owner_login", schema="crm")
     op.drop_table("monitoring_profile_user", schema="crm")
     op.drop_index(op.f("inactive_account_run_id"), table_name="inactive_account", schema="crm")
-    op.drop_index(op.f("inactive_account_account_id"), table_name="inactive_account", schema="crm")
     op.drop_table("inactive_account", schema="crm")
     op.drop_table("team_member", schema="crm")
     op.drop_table("monitoring_profile", schema="crm")
