@@ -71,11 +71,7 @@ class Problem:
 
 
 def find_problems(rules: Sequence[Rule]) -> list[Problem]:
-    """What is wrong with rules, given in the order in which they are tried.
-
-    That no account can meet several rules at once is told where the fields of each tell it. A rule that is
-    hidden only by several others together is not found.
-    """
+    """What is wrong with rules, given in the order in which they are tried."""
     problems = [problem for rule in rules for problem in check_alone(rule)]
     faulty = {name for problem in problems for name in problem.rules}
     sound = [rule for rule in rules if rule.name not in faulty]
@@ -97,15 +93,14 @@ def check_alone(rule: Rule) -> Iterator[Problem]:
 def _hidden_rules(rules: Sequence[Rule]) -> Iterator[Problem]:
     for number, rule in enumerate(rules):
         moving = Group("all", _who_moves(rule))
-        for before in rules[:number]:
-            # Two different lists may have the same accounts today and others tomorrow.
-            if not before.spares(rule) and implies(moving, Group("all", _who_matches(before))):
-                yield _problem(
-                    f"can never match: rule {before.name!r} comes before it and holds whenever it does",
-                    rule,
-                    before,
-                )
-                break
+        # Two different lists may have the same accounts today and others tomorrow.
+        before = [one for one in rules[:number] if not one.spares(rule)]
+        hiding = [one for one in before if implies(moving, Group("all", _who_matches(one)))][:1]
+        if not hiding and implies(moving, Group("any", tuple(Group("all", _who_matches(one)) for one in before))):
+            hiding = [one for one in before if can_hold(moving, *_who_matches(one))]
+        if hiding:
+            names = " or ".join(repr(one.name) for one in hiding)
+            yield _problem(f"can never match: rule {names} comes before it whenever it holds", rule, *hiding)
 
 
 def _who_matches(rule: Rule) -> tuple[Filter, ...]:
@@ -133,30 +128,16 @@ class _Move:
     """What a rule does with the accounts of one class."""
 
     rule: Rule
-    #: What is asked for besides the class; empty: nothing.
-    guards: frozenset[Filter]
-    #: The moves that are tried before it in that class.
+    #: What is asked for besides the class.
+    guards: Group
+    #: The moves that are tried before it in that class, and what stays there.
     before: tuple[_Move, ...]
-
-    def holds_with(self, path: Sequence[_Move]) -> bool:
-        """Whether the path itself says that its accounts meet this."""
-        lists = {move.rule.list_id for move in path}
-        return self.rule.list_id in {None, *lists} and self.guards <= _guards(path)
-
-    def must_hold_with(self, path: Sequence[_Move]) -> bool:
-        """Whether all accounts of the path meet this."""
-        lists = {move.rule.list_id for move in path}
-        known = Group("all", tuple(_guards(path)))
-        return self.rule.list_id in {None, *lists} and (
-            not self.guards or (bool(known.members) and implies(known, Group("all", tuple(self.guards))))
-        )
 
 
 def _loops(rules: Sequence[Rule]) -> Iterator[Problem]:
     """Each path of moves that leads accounts of some values from a class back to it.
 
-    A path is followed as long as its conditions can all hold for one account, and no rule that is tried
-    before one of its own holds too.
+    A path is followed as long as some account may take all of it.
     """
     moves = {name: _moves_of(name, rules) for name in sorted({rule.target for rule in rules})}
     steps = 0
@@ -172,14 +153,8 @@ def _loops(rules: Sequence[Rule]) -> Iterator[Problem]:
             if steps > MOST_STEPS:
                 return
             longer = (*path, move)
-            if any(earlier.holds_with(longer) for one in longer for earlier in one.before):
-                continue
-            if not can_hold(*_guards(longer)):
-                continue
-            if target != start:
-                yield from follow(start, longer)
-            elif not any(earlier.must_hold_with(longer) for one in longer for earlier in one.before):
-                yield longer
+            if _is_open(longer):
+                yield from [longer] if target == start else follow(start, longer)
 
     for start in moves:
         for loop in follow(start, ()):
@@ -204,8 +179,8 @@ def _moves_of(name: str, rules: Sequence[Rule]) -> list[_Move]:
             continue
         guards = [_within(guard, name) for guard in rule.guards]
         if False not in guards:
-            asked = frozenset(guard for guard in guards if isinstance(guard, Filter))
-            tried.append(_Move(rule, asked, tuple(tried)))
+            asked = tuple(guard for guard in guards if isinstance(guard, Filter))
+            tried.append(_Move(rule, Group("all", asked), tuple(tried)))
     return [move for move in tried if move.rule.target != name]
 
 
@@ -222,5 +197,10 @@ def _within(filter: Filter, name: str) -> Filter | bool:
     return Group(filter.kind, members) if members else not decisive
 
 
-def _guards(path: Sequence[_Move]) -> frozenset[Filter]:
-    return frozenset(guard for move in path for guard in move.guards)
+def _is_open(path: Sequence[_Move]) -> bool:
+    """Whether one account may take all moves of a path: it meets their guards, and nothing is tried before."""
+    lists = {None, *(move.rule.list_id for move in path)}
+    before = (other for move in path for other in move.before if other.rule.list_id in lists)
+    return not implies(
+        Group("all", tuple(move.guards for move in path)), Group("any", tuple(other.guards for other in before))
+    )
