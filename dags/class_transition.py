@@ -1,15 +1,15 @@
 """### Class transition (crm251)
 
 Moves active accounts to another class when they reach the trigger of a class rule. The rules are tried in
-their order, and the first that holds decides; an account moves once in a business date, and its history says
-by which rule and with which values.
+their order, and the first that holds decides. An account moves once in a business date; its history says by
+which rule and with which values.
 
 **Runs** daily after the data refresh of the same day, by hand for a date or an audience, or as a backfill. It
 waits for `account_data_refresh` of its business date, however either was started. *dry run* lists who would
-move and why, and moves nobody. A run of an older date than the data moves nobody, and says whom it would have.
+move and why, and moves nobody. A run of an older date than the data moves nobody either, and lists them too.
 
 **When it fails** `begin` or `move` says which rule is wrong and nothing was changed; mend it and clear the
-task. `wait_for_refresh` fails when the refresh did not come in time: run it for that date, then clear the task.
+task. `wait_for_refresh` fails when the refresh did not come in time: run that one, then clear the task.
 A red `report` alone means that the accounts are moved but the summary did not reach everybody.
 
 **Safe to re-run?** Yes: any day, any number of times, two at once.

@@ -149,7 +149,9 @@ conditions = st.recursive(
             st.sampled_from(["=", "!=", ">", ">=", "<", "<="]),
             st.integers(1, 2),
         ),
-        st.builds(Condition, st.just("class"), st.sampled_from(["=", "!="]), st.sampled_from(sorted(CLASSES))),
+        st.builds(
+            Condition, st.just("class"), st.sampled_from(["=", "!="]), st.sampled_from(sorted(CLASSES))
+        ),
         st.just(Condition("class", "is_empty")),
         st.just(Condition("days_since_last_purchase", "is_empty")),
     ),

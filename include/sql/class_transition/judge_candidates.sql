@@ -1,6 +1,7 @@
--- What becomes of each account that a rule asks to move. It moves once in a business date; one that moved on a
--- newer date, or all of them when the date is older than the data, stay; so do those whose data the refresh
--- could not compute, where the rule reads them. Parameters: business_date, newer_than, erp_rule_ids, dry_run.
+-- What becomes of each account that a rule asks to move. It moves once in a business date. One that moved on
+-- a newer date stays, all of them do when the date is older than the data, and so does one whose data the
+-- refresh could not compute, where the rule reads them. Parameters: business_date, newer_than, erp_rule_ids,
+-- dry_run.
 create temp table transition on commit drop as
 select
     c.account_id,
@@ -29,4 +30,4 @@ left join crm.account_data_problem as problem
     on
         problem.record_kind = 'account'
         and c.account_id = problem.record_id
-        and c.rule_id = any(%(erp_rule_ids)s::bigint [])
+        and c.rule_id = any(%(erp_rule_ids)s::bigint[])

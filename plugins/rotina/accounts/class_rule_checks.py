@@ -96,7 +96,9 @@ def _hidden_rules(rules: Sequence[Rule]) -> Iterator[Problem]:
         # Two different lists may have the same accounts today and others tomorrow.
         before = [one for one in rules[:number] if not one.spares(rule)]
         hiding = [one for one in before if implies(moving, Group("all", _who_matches(one)))][:1]
-        if not hiding and implies(moving, Group("any", tuple(Group("all", _who_matches(one)) for one in before))):
+        if not hiding and implies(
+            moving, Group("any", tuple(Group("all", _who_matches(one)) for one in before))
+        ):
             hiding = [one for one in before if can_hold(moving, *_who_matches(one))]
         if hiding:
             names = " or ".join(repr(one.name) for one in hiding)
@@ -198,9 +200,10 @@ def _within(filter: Filter, name: str) -> Filter | bool:
 
 
 def _is_open(path: Sequence[_Move]) -> bool:
-    """Whether one account may take all moves of a path: it meets their guards, and nothing is tried before."""
+    """Whether one account may take all moves of a path: it meets their guards, nothing is tried before."""
     lists = {None, *(move.rule.list_id for move in path)}
     before = (other for move in path for other in move.before if other.rule.list_id in lists)
     return not implies(
-        Group("all", tuple(move.guards for move in path)), Group("any", tuple(other.guards for other in before))
+        Group("all", tuple(move.guards for move in path)),
+        Group("any", tuple(other.guards for other in before)),
     )

@@ -1,7 +1,7 @@
 """Class transition (crm251): accounts move to another class when they reach a rule's trigger.
 
-Of the active accounts each is asked the rules that are for its class, in their order; the first that holds
-decides. One statement asks all accounts, and only those that are to move come out of it. An account moves once
+Each active account is asked the rules that are for its class, in their order; the first that holds decides.
+One statement asks all accounts, and only those that are to move come out of it. An account moves once
 in a business date. See docs/class-transition.md.
 """
 
@@ -17,6 +17,7 @@ import psycopg
 from psycopg.rows import class_row, dict_row, scalar_row
 from psycopg.types.json import Jsonb
 from sqlalchemy import BigInteger, ColumnElement, Numeric, Text, case, cast, func, literal, null, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from rotina.accounts.class_rule_checks import Rule, RuleAudience
 from rotina.accounts.class_rules import load_audience, load_rules
@@ -35,6 +36,7 @@ ERP_FIELDS = {column.name for column in AccountSupplementary.__table__.columns} 
 
 _ACCOUNT = Account.__table__
 _LISTED = AudienceAccount.__table__
+_NO_RULE = cast(null(), BigInteger)
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def _judge(
     *,
     dry_run: bool,
 ) -> None:
-    """Make the temporary table `transition`: the accounts that a rule asks to move, and what becomes of them."""
+    """Make the temporary table `transition`: whom a rule asks to move, and what becomes of each."""
     connection.execute(statement("class_transition/tune_session"))
     execute(connection, CreateTempTable("candidate", _candidates(settings, on)))
     values = {
@@ -243,10 +245,10 @@ def _first_rule(rules: Sequence[Rule], on: dt.date) -> ColumnElement[Any]:
 def _first_of(rules: Sequence[Rule], class_id: int | None, on: dt.date) -> ColumnElement[Any]:
     """The key of the first rule that holds; NULL where that one leads to the class itself."""
     branches = [
-        (_holds(rule, on), null() if rule.target_id == class_id else literal(rule.id, BigInteger))
+        (_holds(rule, on), _NO_RULE if rule.target_id == class_id else literal(rule.id, BigInteger))
         for rule in rules
     ]
-    return case(*branches) if branches else cast(null(), BigInteger)
+    return case(*branches) if branches else _NO_RULE
 
 
 def _holds(rule: Rule, on: dt.date) -> ColumnElement[bool]:
@@ -266,7 +268,7 @@ def _rule_values(rules: Sequence[Rule], rule_id: ColumnElement[Any], on: dt.date
     for rule in rules:
         asking[_fields((rule.conditions,))].append(rule.id)
     branches = [(rule_id.in_(keys), _as_json(fields, on)) for fields, keys in asking.items()]
-    return case(*branches) if branches else null()
+    return case(*branches) if branches else cast(null(), JSONB)
 
 
 def _as_json(fields: Iterable[str], on: dt.date) -> ColumnElement[Any]:
