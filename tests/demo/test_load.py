@@ -12,6 +12,7 @@ from psycopg import sql
 from stdnum.br import cnpj, cpf
 
 from rotina import demo
+from rotina.accounts.class_rules import load_rules
 from rotina.demo.generate import MOST_ACCOUNTS, Plan, _documents, generate
 from rotina.errors import SettingError
 
@@ -267,6 +268,15 @@ def test_who_is_who(database: str, owner: psycopg.Connection[Any]) -> None:
     ]
     assert owner.execute("select * from crm.routine_recipient").fetchall() == [("*", "operacao@example.com")]
     assert one(owner, "select name from crm.audience") == "Clientes VIP"
+
+
+def test_class_rules_have_accounts_to_move(
+    database: str, owner: psycopg.Connection[Any], connection: psycopg.Connection
+) -> None:
+    load(database)
+    assert [rule.target for rule in load_rules(connection)] == ["Ouro", "Prata", "Prata", "Bronze", "Bronze"]
+    with_class = "select count(*), count(class_id), count(distinct class_id) from crm.account"
+    assert one(owner, with_class) == (300, 75, 3)
 
 
 def test_indexes_are_back_and_accounts_are_due(database: str, owner: psycopg.Connection[Any]) -> None:

@@ -3,11 +3,17 @@ select 'crm.account' as table_name where exists (select from crm.account)
 union all
 select 'crm.audience' where exists (select from crm.audience)
 union all
+select 'crm.class_rule' where exists (select from crm.class_rule)
+union all
 select 'crm.gateway' where exists (select from crm.gateway)
+union all
+select 'crm.monitoring_profile' where exists (select from crm.monitoring_profile)
 union all
 select 'erp.contract' where exists (select from erp.contract)
 union all
 select 'erp.customer' where exists (select from erp.customer)
+union all
+select 'erp.health_plan_adhesion' where exists (select from erp.health_plan_adhesion)
 union all
 select 'erp.invoice' where exists (select from erp.invoice)
 union all

@@ -95,6 +95,8 @@ def load(
             connection.execute(statement("demo/add_settings"))
             connection.execute(statement("demo/add_message_settings"))
             connection.execute(statement("demo/add_vip_audience"), parameters)
+            connection.execute(statement("demo/add_classes"))
+            connection.execute(statement("demo/add_class_rules"), parameters)
             connection.execute(statement("demo/finish_load"))
     finally:
         engine.dispose()
