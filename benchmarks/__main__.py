@@ -11,6 +11,7 @@ from benchmarks import (  # noqa: F401 - they register themselves
     account_data_refresh,
     billing_messages,
     birthday_emails,
+    class_transition,
     erp_hook,
     queue_dispatch,
 )

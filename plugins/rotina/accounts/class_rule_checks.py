@@ -8,7 +8,7 @@ rules make a loop when the values of one account lead it from class to class and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rotina.accounts.filters import Condition, Filter, Group, can_hold, describe, implies
@@ -54,6 +54,10 @@ class Rule:
         """The audience of the rule where that is a list; None where its accounts need be on none."""
         return self.audience.id if self.audience and self.audience.filter is None else None
 
+    def meets(self, other: Rule) -> bool:
+        """Whether there are classes whose accounts are asked both rules."""
+        return None in (self.source, other.source) or self.source == other.source
+
     def spares(self, other: Rule) -> bool:
         """Whether `other` takes accounts that this rule leaves alone because they are not on its list."""
         return self.list_id not in (None, other.list_id)
@@ -94,15 +98,19 @@ def _hidden_rules(rules: Sequence[Rule]) -> Iterator[Problem]:
     for number, rule in enumerate(rules):
         moving = Group("all", _who_moves(rule))
         # Two different lists may have the same accounts today and others tomorrow.
-        before = [one for one in rules[:number] if not one.spares(rule)]
-        hiding = [one for one in before if implies(moving, Group("all", _who_matches(one)))][:1]
-        if not hiding and implies(
-            moving, Group("any", tuple(Group("all", _who_matches(one)) for one in before))
-        ):
-            hiding = [one for one in before if can_hold(moving, *_who_matches(one))]
-        if hiding:
+        before = [one for one in rules[:number] if one.meets(rule) and not one.spares(rule)]
+        matches = {one: Group("all", _who_matches(one)) for one in before}
+        if _is_covered(moving, matches.values()):
+            alone = [one for one, match in matches.items() if implies(moving, match)][:1]
+            hiding = alone or [one for one, match in matches.items() if can_hold(moving, match)]
             names = " or ".join(repr(one.name) for one in hiding)
             yield _problem(f"can never match: rule {names} comes before it whenever it holds", rule, *hiding)
+
+
+def _is_covered(one: Filter, others: Iterable[Filter]) -> bool:
+    """Whether every account that meets `one` meets one of `others`."""
+    # Those that have no account in common only make the question larger.
+    return implies(one, Group("any", tuple(other for other in others if can_hold(one, other))))
 
 
 def _who_matches(rule: Rule) -> tuple[Filter, ...]:
@@ -132,16 +140,21 @@ class _Move:
     rule: Rule
     #: What is asked for besides the class.
     guards: Group
-    #: The moves that are tried before it in that class, and what stays there.
+    #: What is tried before it in that class, and holds for some of its accounts.
     before: tuple[_Move, ...]
 
 
 def _loops(rules: Sequence[Rule]) -> Iterator[Problem]:
     """Each path of moves that leads accounts of some values from a class back to it.
 
-    A path is followed as long as some account may take all of it.
+    A path is followed as long as some account may take all of it, and one of the moves that would close it.
     """
     moves = {name: _moves_of(name, rules) for name in sorted({rule.target for rule in rules})}
+    # A loop is found from the first of its classes by name.
+    closing = {
+        name: [one for later in moves if later > name for one in moves[later] if one.rule.target == name]
+        for name in moves
+    }
     steps = 0
 
     def follow(start: str, path: tuple[_Move, ...]) -> Iterator[tuple[_Move, ...]]:
@@ -149,14 +162,16 @@ def _loops(rules: Sequence[Rule]) -> Iterator[Problem]:
         visited = {start, *(move.rule.target for move in path)}
         for move in moves[path[-1].rule.target if path else start]:
             target = move.rule.target
-            if target != start and (target in visited or target < start):  # found from the first of its names
+            if target < start or (target != start and target in visited):
                 continue
             steps += 1
             if steps > MOST_STEPS:
                 return
             longer = (*path, move)
-            if _is_open(longer):
-                yield from [longer] if target == start else follow(start, longer)
+            taken = [one.guards for one in longer]
+            if not any(can_hold(*taken, last.guards) for last in closing[start]) or not _is_open(longer):
+                continue
+            yield from [longer] if target == start else follow(start, longer)
 
     for start in moves:
         for loop in follow(start, ()):
@@ -181,8 +196,9 @@ def _moves_of(name: str, rules: Sequence[Rule]) -> list[_Move]:
             continue
         guards = [_within(guard, name) for guard in rule.guards]
         if False not in guards:
-            asked = tuple(guard for guard in guards if isinstance(guard, Filter))
-            tried.append(_Move(rule, Group("all", asked), tuple(tried)))
+            asked = Group("all", tuple(guard for guard in guards if isinstance(guard, Filter)))
+            before = tuple(other for other in tried if can_hold(asked, other.guards))
+            tried.append(_Move(rule, asked, before))
     return [move for move in tried if move.rule.target != name]
 
 
@@ -202,8 +218,5 @@ def _within(filter: Filter, name: str) -> Filter | bool:
 def _is_open(path: Sequence[_Move]) -> bool:
     """Whether one account may take all moves of a path: it meets their guards, nothing is tried before."""
     lists = {None, *(move.rule.list_id for move in path)}
-    before = (other for move in path for other in move.before if other.rule.list_id in lists)
-    return not implies(
-        Group("all", tuple(move.guards for move in path)),
-        Group("any", tuple(other.guards for other in before)),
-    )
+    before = (other.guards for move in path for other in move.before if other.rule.list_id in lists)
+    return not _is_covered(Group("all", tuple(move.guards for move in path)), before)

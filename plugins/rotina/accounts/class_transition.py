@@ -11,12 +11,26 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row, dict_row, scalar_row
 from psycopg.types.json import Jsonb
-from sqlalchemy import BigInteger, ColumnElement, Numeric, Text, case, cast, func, literal, null, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Numeric,
+    Select,
+    Subquery,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from rotina.accounts.class_rule_checks import Rule, RuleAudience
@@ -211,20 +225,28 @@ def _judge(
     connection.execute(statement("class_transition/judge_candidates"), values)
 
 
-def _candidates(settings: _Settings, on: dt.date) -> Any:
+def _candidates(settings: _Settings, on: dt.date) -> Select[Any]:
     """The statement that finds the accounts that a rule asks to move, with the rule and what it asks for."""
-    rule_id = _first_rule(settings.rules, on)
-    query = (
+    asked = _fields(rule.conditions for rule in settings.rules)
+    accounts = (
         select(
             ACCOUNT_ID.label("account_id"),
             _ACCOUNT.c.class_id,
-            rule_id.label("rule_id"),
-            _rule_values(settings.rules, rule_id, on).label("rule_values"),
+            _first_rule(settings.rules, on).label("rule_id"),
+            *(_written(name, on).label(f"asked_{name}") for name in asked),
         )
         .select_from(accounts_from())
-        .where(_ACCOUNT.c.active, rule_id.is_not(None))
+        .where(_ACCOUNT.c.active)
     )
-    return query if settings.audience is None else query.where(_is_in(settings.audience, on))
+    if settings.audience is not None:
+        accounts = accounts.where(_is_in(settings.audience, on))
+    moving = accounts.subquery("moving")
+    return select(
+        moving.c.account_id,
+        moving.c.class_id,
+        moving.c.rule_id,
+        _rule_values(settings.rules, moving).label("rule_values"),
+    ).where(moving.c.rule_id.is_not(None))
 
 
 def _first_rule(rules: Sequence[Rule], on: dt.date) -> ColumnElement[Any]:
@@ -262,23 +284,27 @@ def _is_in(audience: RuleAudience, on: dt.date) -> ColumnElement[bool]:
     return ACCOUNT_ID.in_(select(_LISTED.c.account_id).where(_LISTED.c.audience_id == audience.id))
 
 
-def _rule_values(rules: Sequence[Rule], rule_id: ColumnElement[Any], on: dt.date) -> ColumnElement[Any]:
+def _rule_values(rules: Sequence[Rule], moving: Subquery) -> ColumnElement[Any]:
     """The fields that the rule of an account asks for, as JSON."""
     asking: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for rule in rules:
-        asking[_fields((rule.conditions,))].append(rule.id)
-    branches = [(rule_id.in_(keys), _as_json(fields, on)) for fields, keys in asking.items()]
+        asking[_fields([rule.conditions])].append(rule.id)
+    branches = [
+        (
+            moving.c.rule_id.in_(keys),
+            func.jsonb_build_object(
+                *chain.from_iterable((literal(f), moving.c[f"asked_{f}"]) for f in fields)
+            ),
+        )
+        for fields, keys in asking.items()
+    ]
     return case(*branches) if branches else cast(null(), JSONB)
 
 
-def _as_json(fields: Iterable[str], on: dt.date) -> ColumnElement[Any]:
-    pairs: list[ColumnElement[Any]] = []
-    for name in fields:
-        value = field_value(name, on)
-        if FIELDS[name].type == "money":
-            value = cast(cast(value, Numeric(20, 2)), Text)
-        pairs += [literal(name, Text), value]
-    return func.jsonb_build_object(*pairs)
+def _written(name: str, on: dt.date) -> ColumnElement[Any]:
+    """The value of a field as filters have it: money as text with its cents."""
+    value = field_value(name, on)
+    return cast(cast(value, Numeric(20, 2)), Text) if FIELDS[name].type == "money" else value
 
 
 def _fields(filters: Iterable[Filter]) -> tuple[str, ...]:
