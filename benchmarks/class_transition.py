@@ -62,9 +62,11 @@ def _as_sql(parts: Parts, day: dt.date) -> str:
     columns = {
         "kind": "a.kind",
         "class": "a.class_id",
-        "accumulated_value": "s.accumulated_value",
-        "purchase_count": "s.purchase_count",
-        "days_since_last_purchase": f"date '{day}' - s.last_purchase_date",
+        "accumulated_value": "coalesce(s.accumulated_value, 0)",
+        "purchase_count": "coalesce(s.purchase_count, 0)",
+        "days_since_last_purchase": (
+            f"(case when s.last_purchase_date <= date '{day}' then date '{day}' - s.last_purchase_date end)"
+        ),
     }
     return " and ".join(
         f"{columns[field]} is null" if op == "is_empty" else f"{columns[field]} {op} {value!r}"

@@ -122,8 +122,8 @@ def _who_moves(rule: Rule) -> tuple[Filter, ...]:
     return (*rule.guards, _is_class(rule.source) if rule.source else Condition("class", "!=", rule.target))
 
 
-def _is_class(name: str) -> Condition:
-    return Condition("class", "=", name)
+def _is_class(name: str | None) -> Condition:
+    return Condition("class", "is_empty") if name is None else Condition("class", "=", name)
 
 
 def _problem(text: str, *rules: Rule) -> Problem:
@@ -194,7 +194,7 @@ def _moves_of(name: str, rules: Sequence[Rule]) -> list[_Move]:
     for rule in rules:
         if rule.source not in (None, name):
             continue
-        guards = [_within(guard, name) for guard in rule.guards]
+        guards = [within(guard, name) for guard in rule.guards]
         if False not in guards:
             asked = Group("all", tuple(guard for guard in guards if isinstance(guard, Filter)))
             before = tuple(other for other in tried if can_hold(asked, other.guards))
@@ -202,13 +202,17 @@ def _moves_of(name: str, rules: Sequence[Rule]) -> list[_Move]:
     return [move for move in tried if move.rule.target != name]
 
 
-def _within(filter: Filter, name: str) -> Filter | bool:
-    """What is left of a filter for the accounts of a class."""
+def within(filter: Filter, name: str | None) -> Filter | bool:
+    """What a filter asks of the accounts of a class, or of none, besides their class.
+
+    Returns:
+        True for a filter that all of them meet, False for one that none does.
+    """
     if isinstance(filter, Condition):
         return can_hold(filter, _is_class(name)) if filter.field == "class" else filter
     assert isinstance(filter, Group)  # there is no third
     decisive = filter.kind == "any"  # what one member decides for all
-    left = [_within(member, name) for member in filter.members]
+    left = [within(member, name) for member in filter.members]
     if decisive in left:
         return decisive
     members = tuple(member for member in left if isinstance(member, Filter))

@@ -49,6 +49,11 @@ def load_rules(connection: psycopg.Connection) -> list[Rule]:
     return rules
 
 
+def load_classes(connection: psycopg.Connection) -> dict[int, str]:
+    """The name of each class, active or not, by its key."""
+    return {row["id"]: name for name, row in _classes(connection).items()}
+
+
 def load_audience(connection: psycopg.Connection, name: str) -> RuleAudience:
     """The audience of a name, with its filter.
 

@@ -24,17 +24,19 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    and_,
     case,
     cast,
     func,
     literal,
     null,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from rotina.accounts.class_rule_checks import Rule, RuleAudience
-from rotina.accounts.class_rules import load_audience, load_rules
+from rotina.accounts.class_rule_checks import Rule, RuleAudience, within
+from rotina.accounts.class_rules import load_audience, load_classes, load_rules
 from rotina.accounts.filters import ACCOUNT_ID, FIELDS, Filter, accounts_from, execute, field_value
 from rotina.errors import SettingError
 from rotina.expressions import CreateTempTable
@@ -50,7 +52,6 @@ ERP_FIELDS = {column.name for column in AccountSupplementary.__table__.columns} 
 
 _ACCOUNT = Account.__table__
 _LISTED = AudienceAccount.__table__
-_NO_RULE = cast(null(), BigInteger)
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class _Settings:
     """What a run works with, checked."""
 
     rules: list[Rule]
+    classes: dict[int, str]
     audience: RuleAudience | None
 
     @property
@@ -176,7 +178,11 @@ def preview(connection: psycopg.Connection, audience: str | None, on: dt.date, m
 
 def _settings(connection: psycopg.Connection, audience: str | None) -> _Settings:
     """What a run works with. Raises SettingError as `check_settings`."""
-    return _Settings(load_rules(connection), load_audience(connection, audience) if audience else None)
+    return _Settings(
+        load_rules(connection),
+        load_classes(connection),
+        load_audience(connection, audience) if audience else None,
+    )
 
 
 def _refreshed_through(connection: psycopg.Connection) -> dt.date | None:
@@ -232,8 +238,8 @@ def _candidates(settings: _Settings, on: dt.date) -> Select[Any]:
         select(
             ACCOUNT_ID.label("account_id"),
             _ACCOUNT.c.class_id,
-            _first_rule(settings.rules, on).label("rule_id"),
-            *(_written(name, on).label(f"asked_{name}") for name in asked),
+            _first_rule(settings, on).label("rule_id"),
+            *(_written(name, settings.classes, on).label(f"asked_{name}") for name in asked),
         )
         .select_from(accounts_from())
         .where(_ACCOUNT.c.active)
@@ -249,33 +255,30 @@ def _candidates(settings: _Settings, on: dt.date) -> Select[Any]:
     ).where(moving.c.rule_id.is_not(None))
 
 
-def _first_rule(rules: Sequence[Rule], on: dt.date) -> ColumnElement[Any]:
+def _first_rule(settings: _Settings, on: dt.date) -> ColumnElement[Any]:
     """The key of the rule that moves an account; NULL for one that stays.
 
-    The rules of each class stand by themselves, so that an account is asked no others.
+    The rules of each class stand by themselves, so that an account is asked no others, nor for its class.
     """
-    named = sorted({rule.target_id for rule in rules} | {rule.source_id for rule in rules if rule.source_id})
-    anywhere = _first_of([rule for rule in rules if rule.source_id is None], None, on)
-    if not named:
-        return anywhere
-    by_class = {
-        key: _first_of([rule for rule in rules if rule.source_id in (None, key)], key, on) for key in named
-    }
-    return case(by_class, value=_ACCOUNT.c.class_id, else_=anywhere)
+    by_class = {key: _first_within(settings.rules, name, on) for key, name in settings.classes.items()}
+    without = _first_within(settings.rules, None, on)
+    return case(by_class, value=_ACCOUNT.c.class_id, else_=without) if by_class else without
 
 
-def _first_of(rules: Sequence[Rule], class_id: int | None, on: dt.date) -> ColumnElement[Any]:
-    """The key of the first rule that holds; NULL where that one leads to the class itself."""
-    branches = [
-        (_holds(rule, on), _NO_RULE if rule.target_id == class_id else literal(rule.id, BigInteger))
-        for rule in rules
-    ]
-    return case(*branches) if branches else _NO_RULE
+def _first_within(rules: Sequence[Rule], name: str | None, on: dt.date) -> ColumnElement[Any]:
+    """The key of the first rule that holds for an account of a class; NULL where it leads to that class."""
+    branches: list[tuple[ColumnElement[bool], ColumnElement[Any]]] = []
+    for rule in rules:
+        asked = within(rule.conditions, name) if rule.source in (None, name) else False
+        if asked is not False:
+            key = null() if rule.target == name else literal(rule.id)
+            branches.append((_holds(rule, asked, on), cast(key, BigInteger)))
+    return case(*branches) if branches else cast(null(), BigInteger)
 
 
-def _holds(rule: Rule, on: dt.date) -> ColumnElement[bool]:
-    conditions = rule.conditions.expression(on)
-    return conditions if rule.audience is None else conditions & _is_in(rule.audience, on)
+def _holds(rule: Rule, asked: Filter | bool, on: dt.date) -> ColumnElement[bool]:
+    conditions = asked.expression(on) if isinstance(asked, Filter) else true()
+    return conditions if rule.audience is None else and_(conditions, _is_in(rule.audience, on))
 
 
 def _is_in(audience: RuleAudience, on: dt.date) -> ColumnElement[bool]:
@@ -301,8 +304,11 @@ def _rule_values(rules: Sequence[Rule], moving: Subquery) -> ColumnElement[Any]:
     return case(*branches) if branches else cast(null(), JSONB)
 
 
-def _written(name: str, on: dt.date) -> ColumnElement[Any]:
+def _written(name: str, classes: dict[int, str], on: dt.date) -> ColumnElement[Any]:
     """The value of a field as filters have it: money as text with its cents."""
+    if name == "class":  # without a join of all accounts to their classes
+        names = {key: literal(known) for key, known in classes.items()}
+        return case(names, value=_ACCOUNT.c.class_id) if names else cast(null(), Text)
     value = field_value(name, on)
     return cast(cast(value, Numeric(20, 2)), Text) if FIELDS[name].type == "money" else value
 
