@@ -12,6 +12,7 @@ from benchmarks import (  # noqa: F401 - they register themselves
     account_status_update,
     billing_messages,
     birthday_emails,
+    class_transition,
     erp_hook,
     inactivity_monitor,
     queue_dispatch,

@@ -74,7 +74,7 @@ def test_a_dag_file_is_wiring(path: Path) -> None:
         for node in ast.parse(source).body
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert imported <= {"__future__", "airflow.sdk", "rotina.runs.dags"}
+    assert imported <= {"__future__", "airflow.sdk", "rotina.runs.dags", "rotina.runs.defaults"}
 
 
 @pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.stem)

@@ -14,6 +14,7 @@ from stdnum.br import cnpj, cpf
 from rotina import demo
 from rotina.accounts.audiences import count_audience
 from rotina.accounts.inactivity_monitor import monitor_accounts
+from rotina.accounts.class_rules import load_rules
 from rotina.demo.generate import MOST_ACCOUNTS, Plan, _documents, generate
 from rotina.errors import SettingError
 from tests.runs_by_hand import do_work
@@ -319,6 +320,15 @@ def test_the_inactivity_monitor_has_something_to_find_and_to_transfer(
     assert 1 <= outcome.changed <= accounts / 5
     assert outcome.details["transferred"] > 0
     assert outcome.details["digests"] > 0
+
+
+def test_class_rules_have_accounts_to_move(
+    database: str, owner: psycopg.Connection[Any], connection: psycopg.Connection
+) -> None:
+    load(database)
+    assert [rule.target for rule in load_rules(connection)] == ["Ouro", "Prata", "Prata", "Bronze", "Bronze"]
+    with_class = "select count(*), count(class_id), count(distinct class_id) from crm.account"
+    assert one(owner, with_class) == (300, 75, 3)
 
 
 def test_indexes_are_back_and_accounts_are_due(database: str, owner: psycopg.Connection[Any]) -> None:

@@ -114,14 +114,14 @@ class RunningStack:
         api = AirflowApi(self.settings.airflow_url, "admin", self.password("admin"))
         return api.wait_for_run(dag_id, dag_run_id, _PATIENCE, lambda: None)
 
-    def dag_runs(self, run_type: str) -> list[dict[str, Any]]:
+    def dag_runs(self, run_type: str, dag_id: str = DAG_ID) -> list[dict[str, Any]]:
         """All runs of one type, as Airflow has them."""
-        reply = self.call("viewer", "GET", _runs(DAG_ID), params={"run_type": run_type, "limit": 100})
+        reply = self.call("viewer", "GET", _runs(dag_id), params={"run_type": run_type, "limit": 100})
         return list(reply.json()["dag_runs"])
 
-    def task_instances(self, dag_run_id: str) -> dict[str, dict[str, Any]]:
+    def task_instances(self, dag_run_id: str, dag_id: str = DAG_ID) -> dict[str, dict[str, Any]]:
         """The tasks of a run, by their name."""
-        reply = self.call("viewer", "GET", f"{_runs(DAG_ID)}/{dag_run_id}/taskInstances")
+        reply = self.call("viewer", "GET", f"{_runs(dag_id)}/{dag_run_id}/taskInstances")
         return {task["task_id"]: task for task in reply.json()["task_instances"]}
 
     def task_log(self, dag_run_id: str, task_id: str) -> str:
@@ -129,12 +129,12 @@ class RunningStack:
         path = f"{_runs(DAG_ID)}/{dag_run_id}/taskInstances/{task_id}/logs/1"
         return self.call("viewer", "GET", path).text
 
-    def end_backfills(self) -> None:
+    def end_backfills(self, dag_id: str = DAG_ID) -> None:
         """Let the next backfill begin, when the runs of those before have ended.
 
         Airflow takes one backfill of a DAG at a time and looks for completed ones only every 30 seconds.
         """
-        active = self.call("op", "GET", "/backfills", params={"dag_id": DAG_ID, "active": True}).json()
+        active = self.call("op", "GET", "/backfills", params={"dag_id": dag_id, "active": True}).json()
         for backfill in active["backfills"]:
             if backfill["completed_at"] is None:
                 # 409: Airflow was quicker.

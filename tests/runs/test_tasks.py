@@ -127,6 +127,45 @@ def test_steps_before_a_cleared_one_stay_done_and_those_after_it_are_done_again(
     assert [row[:3] for row in attempts(owner)] == [(1, "succeeded", 2), (2, "succeeded", len(done))]
 
 
+def test_a_wait_asks_until_nothing_is_missing(owner: psycopg.Connection) -> None:
+    missing: list[str | None] = ["the data are missing", None]
+    asked: list[dt.date] = []
+
+    def ask(connection: psycopg.Connection, run: Run) -> str | None:
+        asked.append(run.date)
+        return missing.pop(0)
+
+    tasks.begin(context(params={"wait_minutes": 5}), accept)
+    assert [tasks.wait(context("wait"), ask) for _ in range(2)] == [False, True]
+    assert asked == [dt.date(2026, 11, 20)] * 2
+    assert attempts(owner)[0][:2] + attempts(owner)[0][5:6] == (1, "running", None)
+
+
+def test_a_wait_gives_up_in_time_and_says_what_is_missing(
+    owner: psycopg.Connection, mailbox: Mailbox
+) -> None:
+    tasks.begin(context(params={"wait_minutes": 5}), accept)
+    owner.execute("update crm.run set started_at = started_at - interval '5 minutes'")
+    with pytest.raises(AirflowFailException, match=r"no data \(waited 5 minutes\)\. Nothing was changed"):
+        tasks.wait(context("wait"), lambda connection, run: "no data")
+    with pytest.raises(AirflowFailException, match="no data"):
+        tasks.report(context("report"), ["work"])
+    assert attempts(owner)[0][5] == "no data (waited 5 minutes)"
+    assert tasks.wait(context("wait"), lambda connection, run: None)  # cleared, when the data are there
+    assert tasks.step(context("work"), work)["changed"] == 1
+    assert tasks.report(context("report"), ["work"])["status"] == "succeeded"
+
+
+def test_a_wait_refuses_a_wrong_setting_at_once(owner: psycopg.Connection) -> None:
+    def ask(connection: psycopg.Connection, run: Run) -> str | None:
+        raise SettingError("rule", "x", "is wrong")
+
+    tasks.begin(context(params={"wait_minutes": 5}), accept)
+    with pytest.raises(AirflowFailException, match="rule = 'x': is wrong"):
+        tasks.wait(context("wait"), ask)
+    assert attempts(owner)[0][5] == "rule = 'x': is wrong"
+
+
 def broken(connection: psycopg.Connection, run: Run) -> Outcome:
     work(connection, run)
     raise RotinaError("not yet")

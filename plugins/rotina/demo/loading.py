@@ -102,6 +102,8 @@ def load(
             connection.execute(statement("demo/add_activities"), parameters)
             connection.execute(statement("demo/add_sales_team"))
             connection.execute(statement("demo/add_monitoring_profiles"), parameters)
+            connection.execute(statement("demo/add_classes"))
+            connection.execute(statement("demo/add_class_rules"), parameters)
             connection.execute(statement("demo/finish_load"))
     finally:
         engine.dispose()

@@ -21,3 +21,13 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 #: Runs of one DAG at a time: room for one that waits for its hour or for a lock beside those at work.
 MAX_ACTIVE_RUNS = 4
+
+#: Of a task that waits: between two looks it holds no worker slot. It looks often at first, then every five
+#: minutes; when to give up is said by the run (rotina.runs.tasks.wait), long before Airflow's own time-out.
+WAIT: dict[str, Any] = {
+    "mode": "reschedule",
+    "poke_interval": 5,
+    "exponential_backoff": True,
+    "max_wait": dt.timedelta(minutes=5),
+    "timeout": dt.timedelta(days=1),
+}

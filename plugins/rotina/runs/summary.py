@@ -30,6 +30,7 @@ ROUTINE_TITLES = {
     "birthday_emails": "E-mails de aniversário",
     "billing_messages": "Mensagens de cobrança",
     "inactivity_monitor": "Monitor de inatividade",
+    "class_transition": "Transição de classes",
     "message_archive": "Arquivo de mensagens",
     "queue_dispatch": "Envio da fila de mensagens",
     "signature_links": "Links de assinatura digital",
@@ -51,6 +52,7 @@ REASON_TITLES = {
     "customer_missing": "o cliente não existe no ERP",
     "deferred": "falha passageira com este destinatário, tentativas esgotadas",
     "dunning_exception": "cliente com exceção na régua de cobrança",
+    "class_dry_run": "simulação: mudaria de classe",
     "dry_run": "simulação: receberia a mensagem",
     "expired": "o prazo de envio acabou antes do envio",
     "gateway_paused": "gateway pausado até que alguém o corrija e retome",
@@ -97,6 +99,7 @@ RECORD_TITLES = {
 DETAIL_TITLES = {
     "mode": "Seleção",
     "audience": "Público",
+    "rules": "Regras ativas",
     "template": "Modelo de e-mail",
     "note": "Observação",
     "ended_before": "Encerradas antes de",

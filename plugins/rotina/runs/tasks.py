@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ T = TypeVar("T")
 Context = Mapping[str, Any]
 Check = Callable[[psycopg.Connection, dict[str, Any]], None]
 Work = Callable[[psycopg.Connection, Run], Outcome]
+Missing = Callable[[psycopg.Connection, Run], str | None]
 
 #: Names of the tasks that open and close a run.
 BEGIN_TASK = "begin"
@@ -128,6 +130,36 @@ def step(context: Context, work: Work) -> dict[str, Any]:
         run = _close_when_alone(context, run)
     log.info("%s for %s: %s %s", run.routine, run.date, _counts(run), run.details)
     return _counts(run)
+
+
+def wait(context: Context, missing: Missing) -> bool:
+    """Whether what a run waits for is there; the work of a sensor, which asks again until it is.
+
+    The param `wait_minutes` of the run says how long after its beginning it gives up.
+
+    Args:
+        context: Airflow's context of the task.
+        missing: says in words what is not there yet and what to do about it; None when all of it is.
+
+    Raises:
+        AirflowFailException: it is not there in time, or a setting is wrong; nothing was changed.
+    """
+    with ErpHook().connect() as connection:
+        run = _current_run(connection, context)
+        try:
+            problem = missing(connection, run)
+        except SettingError as error:
+            record.note_failure(connection, run.id, str(error))
+            raise AirflowFailException(f"{error}. {_NO_CHANGE}") from error
+        if problem is None:
+            return True
+        minutes = run.params["wait_minutes"]
+        if dt.datetime.now(dt.UTC) < run.started_at + dt.timedelta(minutes=minutes):
+            log.info("Not yet: %s", problem)
+            return False
+        message = f"{problem} (waited {minutes} minutes)"
+        record.note_failure(connection, run.id, message)
+    raise AirflowFailException(f"{message}. {_NO_CHANGE}")
 
 
 def effect(context: Context, work: Callable[[Run], T]) -> T:

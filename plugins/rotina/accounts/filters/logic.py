@@ -34,8 +34,7 @@ def implies(one: Filter, other: Filter) -> bool:
 
 
 def _can_hold(wanted: list[tuple[Filter, bool]]) -> bool:
-    allowed = {name: _everything(known) for name, known in FIELDS.items()}
-    return _search(wanted, allowed, itertools.count())
+    return _search(wanted, _EVERYTHING, itertools.count())
 
 
 def _search(wanted: list[tuple[Filter, bool]], allowed: dict[str, _Allowed], ways: Iterator[int]) -> bool:
@@ -195,6 +194,9 @@ def _everything(known: Field) -> _Allowed:
         case _:
             values = _Numbers(((-math.inf if known.least is None else known.least, math.inf),))
     return _Allowed(values, empty=known.may_be_empty)
+
+
+_EVERYTHING = {name: _everything(known) for name, known in FIELDS.items()}
 
 
 def _number(value: Value) -> int:
