@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotina.accounts import class_rule_checks
-from rotina.accounts.class_rule_checks import Rule, RuleAudience, check_alone, find_problems
+from rotina.accounts.audiences import Audience
+from rotina.accounts.class_rule_checks import Rule, check_alone, find_problems
 from rotina.accounts.filters import Condition, Filter, Group, parse_filter
 
 CLASSES = {"Bronze": 1, "Ouro": 2, "Prata": 3}
@@ -96,8 +97,8 @@ def test_a_class_among_the_conditions_counts_as_a_source() -> None:
 
 
 def test_audiences() -> None:
-    a, b = RuleAudience(1, "A", None), RuleAudience(2, "B", None)
-    rich = RuleAudience(3, "rich", parse_filter(value(">=", "500.00")))
+    a, b = Audience(1, "A", None), Audience(2, "B", None)
+    rich = Audience(3, "rich", parse_filter(value(">=", "500.00")))
     much, some = value(">=", "1000.00"), value(">=", "100.00")
     # On the same list, or on none, the first hides the second; what is on another list is another matter.
     for first, second, hidden in ((a, a, True), (a, b, False), (a, None, False), (None, a, True)):
@@ -133,7 +134,7 @@ class Account:
     lists: frozenset[int]
 
 
-LISTS = (RuleAudience(1, "A", None), RuleAudience(2, "B", None))
+LISTS = (Audience(1, "A", None), Audience(2, "B", None))
 ACCOUNTS = [
     Account(count, days, frozenset(lists))
     for count in range(5)

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from rotina.accounts.audiences import load_audience
 from rotina.accounts.class_rules import (
     delete_rule,
-    load_audience,
     load_rules,
     save_class,
     save_rule,
@@ -232,10 +232,10 @@ def test_what_was_written_by_hand_is_refused_when_it_is_loaded(accounts: Account
         "update crm.account_class set active = false where name = 'Prata'",
     )
     by_hand(
-        "audience 'errado', filter",
+        "audience errado, filter",
         "update crm.class_rule set audience_id = (select id from crm.audience)" + of_up,
     )
-    with pytest.raises(SettingError, match="audience 'errado', filter"):
+    with pytest.raises(SettingError, match="audience errado, filter"):
         load_audience(connection, "errado")
     assert len(load_rules(connection)) == 2
 

@@ -375,7 +375,7 @@ def test_wrong_settings_are_refused_before_anything_changes(
 
     refused("audience = 'VIP': there is no audience", audience="VIP")
     accounts.add_filter("errado", '{"field": "saldo"}')
-    refused("audience 'errado', filter", audience="errado")
+    refused("audience errado, filter", audience="errado")
     accounts.owner.execute(
         "update crm.class_rule set conditions = %s where name = 'desce'",
         [psycopg.types.json.Jsonb(value("<=", "1000.00"))],

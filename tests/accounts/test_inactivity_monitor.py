@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from rotina.accounts import inactivity_monitor
+from rotina.accounts.audiences import AudienceSettings, save_audience
 from rotina.accounts.inactivity_monitor import check_settings, monitor_accounts
 from rotina.accounts.monitoring_profiles import ProfileSettings, save_profile, save_team
 from rotina.errors import SettingError
@@ -476,6 +477,28 @@ def test_only_the_audience_of_a_profile_is_looked_at(
     add_profile(connection, "c")
     assert counts(monitor(connection)[1]) == (2, 2, 0, 0, 0)
     assert accounts_found(owner) == [inside, inside, inside, outside]
+
+
+def test_an_audience_may_be_a_filter(owner: psycopg.Connection, connection: psycopg.Connection) -> None:
+    add_quiet(owner)
+    companies = [add_quiet(owner, kind="company") for _ in range(2)]
+    document = {"field": "kind", "op": "=", "value": "company"}
+    save_audience(connection, AudienceSettings("empresas", filter=document), "ana")
+    add_profile(connection, "a", audience="empresas")
+    assert counts(monitor(connection)[1]) == (2, 2, 0, 0, 0)
+    assert accounts_found(owner) == companies
+
+
+def test_an_audience_that_was_written_wrong_is_refused(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    add_quiet(owner)
+    insert(owner, "crm.audience", name="vip", filter='{"field": "cor"}')
+    add_profile(connection, "a", audience="vip")
+    for refused in (lambda: check_settings(connection, {}), lambda: monitor(connection)):
+        with pytest.raises(SettingError, match="audience vip, filter"):
+            refused()
+    assert found(owner) == []
 
 
 # -- transfers ----------------------------------------------------------------------------------------------

@@ -13,18 +13,18 @@ from stdnum.br import cnpj, cpf
 
 from rotina import demo
 from rotina.accounts.audiences import count_audience
-from rotina.accounts.inactivity_monitor import monitor_accounts
 from rotina.accounts.class_rules import load_rules
+from rotina.accounts.inactivity_monitor import monitor_accounts
 from rotina.demo.generate import MOST_ACCOUNTS, Plan, _documents, generate
 from rotina.errors import SettingError
 from tests.runs_by_hand import do_work
 
 BUSINESS_DATE = dt.date(2026, 11, 20)
 TABLES = {
-    "crm": ["account", "account_activity", "account_data_due", "app_user", "audience", "audience_account",
-            "dunning_exception", "dunning_step", "gateway", "integration", "message_template",
-            "monitoring_profile", "monitoring_profile_user", "routine_recipient", "send_window", "suppression",
-            "team", "team_member"],
+    "crm": ["account", "account_activity", "account_class", "account_data_due", "app_user", "audience",
+            "audience_account", "class_rule", "dunning_exception", "dunning_step", "gateway", "integration",
+            "message_template", "monitoring_profile", "monitoring_profile_user", "routine_recipient",
+            "send_window", "suppression", "team", "team_member"],
     "erp": ["contract", "customer", "health_plan_adhesion", "invoice", "quote", "receivable", "sales_order",
             "sales_order_item", "signature_request"],
 }  # fmt: skip

@@ -6,5 +6,5 @@ where
     and a.created_at < %(ends_at)s
     and (
         exists (select from profile where audience_id is null)
-        or a.id in (select s.account_id from profile_member as s)
+        or a.id in (select s.account_id from audience_member as s)
     )

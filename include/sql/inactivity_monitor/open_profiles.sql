@@ -1,6 +1,5 @@
 -- The profiles of the run in a temp table, with what they ask for: an account is inactive that has moved in
--- none of their processes from starts_at on; of a process that does not count, infinity says so. And a place
--- for the accounts of their audiences, which add_members.sql fills.
+-- none of their processes from starts_at on; of a process that does not count, infinity says so.
 -- Parameters: profile_ids, business_date, zone.
 create temp table profile on commit drop as
 select
@@ -40,7 +39,3 @@ from (
     where p.id = any(%(profile_ids)s::bigint[])
 ) as m;
 analyze profile;
-create temp table profile_member (
-    profile_id bigint not null,
-    account_id bigint not null
-) on commit drop;

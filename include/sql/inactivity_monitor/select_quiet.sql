@@ -96,7 +96,7 @@ where
     and (a.ordered_on < p.order_from) is not false
     and (
         p.audience_id is null
-        or (p.id, a.id) in (select s.profile_id, s.account_id from profile_member as s)
+        or (p.audience_id, a.id) in (select s.audience_id, s.account_id from audience_member as s)
     )
     and (
         f.found_on is null

@@ -7,6 +7,7 @@ select
     profile.period_days,
     profile.processes,
     audience.name as audience,
+    profile.audience_id,
     profile.transfer_to_login,
     team.name as transfer_to_team,
     profile.notify_owners,

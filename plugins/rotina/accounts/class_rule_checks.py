@@ -11,21 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rotina.accounts.audiences import Audience
 from rotina.accounts.filters import Condition, Filter, Group, can_hold, describe, implies
 from rotina.errors import SettingError
 
 #: Steps of the search for loops, at most; rules of any real company need a few hundred.
 MOST_STEPS = 20_000
-
-
-@dataclass(frozen=True)
-class RuleAudience:
-    """The audience of a rule, or of a run."""
-
-    id: int
-    name: str
-    #: None: a list of accounts.
-    filter: Filter | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,7 @@ class Rule:
     target: str
     target_id: int
     conditions: Filter
-    audience: RuleAudience | None
+    audience: Audience | None
 
     @property
     def guards(self) -> tuple[Filter, ...]:

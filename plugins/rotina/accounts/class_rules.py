@@ -14,7 +14,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from rotina.accounts.class_rule_checks import Problem, Rule, RuleAudience, check_alone, find_problems
+from rotina.accounts.audiences import Audience, load_audience
+from rotina.accounts.class_rule_checks import Problem, Rule, check_alone, find_problems
 from rotina.accounts.filters import Filter, parse_filter
 from rotina.errors import SettingError
 from rotina.messaging.gateways import changes, check_range, check_text, record_audit
@@ -52,19 +53,6 @@ def load_rules(connection: psycopg.Connection) -> list[Rule]:
 def load_classes(connection: psycopg.Connection) -> dict[int, str]:
     """The name of each class, active or not, by its key."""
     return {row["id"]: name for name, row in _classes(connection).items()}
-
-
-def load_audience(connection: psycopg.Connection, name: str) -> RuleAudience:
-    """The audience of a name, with its filter.
-
-    Raises:
-        SettingError: there is none, or its filter is wrong.
-    """
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(statement("class_rules/find_audience"), {"name": name}).fetchone()
-    if row is None:
-        raise SettingError("audience", name, "there is no audience of that name")
-    return _audience(row["id"], row["name"], row["filter"])
 
 
 def save_rule(
@@ -228,9 +216,9 @@ def _rule(row: dict[str, Any], classes: dict[str, dict[str, Any]]) -> Rule:
     )
 
 
-def _audience(key: int, name: str, document: object) -> RuleAudience:
-    parsed = None if document is None else parse_filter(document, field=f"audience {name!r}, filter")
-    return RuleAudience(key, name, parsed)
+def _audience(key: int, name: str, document: object) -> Audience:
+    parsed = None if document is None else parse_filter(document, field=f"audience {name}, filter")
+    return Audience(key, name, parsed)
 
 
 def _classes(connection: psycopg.Connection) -> dict[str, dict[str, Any]]:

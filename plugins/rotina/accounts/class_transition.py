@@ -35,12 +35,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from rotina.accounts.class_rule_checks import Rule, RuleAudience, within
-from rotina.accounts.class_rules import load_audience, load_classes, load_rules
+from rotina.accounts.audiences import Audience, load_audience
+from rotina.accounts.class_rule_checks import Rule, within
+from rotina.accounts.class_rules import load_classes, load_rules
 from rotina.accounts.filters import ACCOUNT_ID, FIELDS, Filter, accounts_from, execute, field_value
 from rotina.errors import SettingError
 from rotina.expressions import CreateTempTable
-from rotina.models import Account, AccountSupplementary, AudienceAccount
+from rotina.models import Account, AccountSupplementary
 from rotina.runs import progress
 from rotina.runs.record import Outcome, Run
 from rotina.sql import statement
@@ -51,7 +52,6 @@ ROUTINE = "class_transition"
 ERP_FIELDS = {column.name for column in AccountSupplementary.__table__.columns} | {"days_since_last_purchase"}
 
 _ACCOUNT = Account.__table__
-_LISTED = AudienceAccount.__table__
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class _Settings:
 
     rules: list[Rule]
     classes: dict[int, str]
-    audience: RuleAudience | None
+    audience: Audience | None
 
     @property
     def reads_erp(self) -> bool:
@@ -245,7 +245,7 @@ def _candidates(settings: _Settings, on: dt.date) -> Select[Any]:
         .where(_ACCOUNT.c.active)
     )
     if settings.audience is not None:
-        accounts = accounts.where(_is_in(settings.audience, on))
+        accounts = accounts.where(settings.audience.expression(on))
     moving = accounts.subquery("moving")
     return select(
         moving.c.account_id,
@@ -278,13 +278,7 @@ def _first_within(rules: Sequence[Rule], name: str | None, on: dt.date) -> Colum
 
 def _holds(rule: Rule, asked: Filter | bool, on: dt.date) -> ColumnElement[bool]:
     conditions = asked.expression(on) if isinstance(asked, Filter) else true()
-    return conditions if rule.audience is None else and_(conditions, _is_in(rule.audience, on))
-
-
-def _is_in(audience: RuleAudience, on: dt.date) -> ColumnElement[bool]:
-    if audience.filter is not None:
-        return audience.filter.expression(on)
-    return ACCOUNT_ID.in_(select(_LISTED.c.account_id).where(_LISTED.c.audience_id == audience.id))
+    return conditions if rule.audience is None else and_(conditions, rule.audience.expression(on))
 
 
 def _rule_values(rules: Sequence[Rule], moving: Subquery) -> ColumnElement[Any]:
@@ -317,7 +311,7 @@ def _fields(filters: Iterable[Filter]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in filters for name in one.fields()))
 
 
-def _reads_erp(user: Rule | RuleAudience | None) -> bool:
+def _reads_erp(user: Rule | Audience | None) -> bool:
     filters = user.guards if isinstance(user, Rule) else [user.filter] if user and user.filter else []
     return not ERP_FIELDS.isdisjoint(_fields(filters))
 

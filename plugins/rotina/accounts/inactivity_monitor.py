@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from rotina import erp_contract
 from rotina.accounts import inactivity_digest
+from rotina.accounts.audiences import load_audiences, open_audiences
 from rotina.accounts.inactivity_digest import LISTED, PROCESS_TITLES, Digest
 from rotina.accounts.monitoring_profiles import MonitoringProfile, load_profiles
 from rotina.messaging import outbox
@@ -63,7 +64,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
     Raises:
         SettingError: the profile does not exist or is not active; one of the profiles cannot be worked with
             (see `monitoring_profiles.load_profiles`); there is no gateway for the digests; or the ERP lacks a
-            table or column that a profile asks for.
+            table or column that a profile asks for; or the filter of an audience is wrong.
     """
     _settings(connection, params)
 
@@ -97,7 +98,8 @@ def monitor_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
         return rows
 
     connection.execute(statement("outbox/tune_session"))
-    execute("open_profiles", "add_members")
+    open_audiences(connection, _audience_ids(settings.profiles), run.date)
+    execute("open_profiles")
     selected = _fetch(connection, "count_accounts", scalar_row, values)
     judged, digests = _Judged(0, 0, 0, 0), Outcome(0, 0, 0, 0, 0)
     if execute("select_quiet"):
@@ -170,6 +172,7 @@ def _notify(connection: psycopg.Connection, run: Run, settings: _Settings, value
 def _settings(connection: psycopg.Connection, params: dict[str, Any]) -> _Settings:
     """What a run works with. Raises SettingError as `check_settings`."""
     profiles = load_profiles(connection, params.get("profile") or None)
+    load_audiences(connection, _audience_ids(profiles))
     asked = {process for profile in profiles for process in profile.processes}
     erp_contract.check_tables(
         connection, [table for process, table in _ERP_TABLES.items() if process in asked]
@@ -178,6 +181,10 @@ def _settings(connection: psycopg.Connection, params: dict[str, Any]) -> _Settin
     if any(profile.notifies for profile in profiles):
         gateway = find_email_gateway(connection, params.get("gateway") or None)
     return _Settings(profiles, gateway)
+
+
+def _audience_ids(profiles: Sequence[MonitoringProfile]) -> set[int]:
+    return {profile.audience_id for profile in profiles if profile.audience_id is not None}
 
 
 def _values(run: Run, settings: _Settings) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class MonitoringProfile(ProfileSettings):
     """A monitoring profile as stored."""
 
     id: int
+    audience_id: int | None
 
     @property
     def notifies(self) -> bool:
