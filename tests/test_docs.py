@@ -334,7 +334,7 @@ def copy(tmp_path: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
     (tmp_path / "README.md").write_text(
-        "# R\n<!-- timetable -->\nold\n<!-- /timetable -->\nrest\n", encoding="utf-8"
+        "# R\n<!-- timetable -->\nstale row\n<!-- /timetable -->\nrest\n", encoding="utf-8"
     )
     return tmp_path
 
@@ -349,7 +349,7 @@ def test_check_names_each_stale_file_and_changes_none(copy: Path, capsys: pytest
     assert docs.main(["--check"], copy) == 0
     readme = (copy / "README.md").read_text(encoding="utf-8")
     assert "crm338" in readme
-    assert "old" not in readme
+    assert "stale row" not in readme
     assert readme.endswith("<!-- /timetable -->\nrest\n")
 
     capsys.readouterr()
