@@ -21,8 +21,8 @@ BUSINESS_DATE = dt.date(2026, 11, 20)
 TABLES = {
     "crm": ["account", "account_activity", "account_data_due", "app_user", "audience", "audience_account",
             "dunning_exception", "dunning_step", "gateway", "integration", "message_template",
-            "monitoring_profile", "monitoring_profile_user", "routine_recipient", "send_window", "suppression",
-            "team", "team_member"],
+            "monitoring_profile", "monitoring_profile_user", "routine_recipient", "send_window",
+            "suppression", "team", "team_member"],
     "erp": ["contract", "customer", "invoice", "quote", "receivable", "sales_order", "sales_order_item",
             "signature_request"],
 }  # fmt: skip
