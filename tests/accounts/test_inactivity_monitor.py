@@ -343,7 +343,7 @@ def test_what_people_change_later_makes_nobody_inactive_again(
     assert len(found(owner)) == 1
 
 
-# -- whatever happens -----------------------------------------------------------------------------------------
+# -- whatever happens ---------------------------------------------------------------------------------------
 
 _MOVEMENTS = ("ticket", "task", "quote", "order", "account")
 #: Hours from the first midnight: the edges of days, and some in between.
