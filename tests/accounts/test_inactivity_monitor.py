@@ -344,6 +344,81 @@ def test_what_people_change_later_makes_nobody_inactive_again(
     assert len(found(owner)) == 1
 
 
+# -- whatever happens ---------------------------------------------------------------------------------------
+
+_MOVEMENTS = ("ticket", "task", "quote", "order", "account")
+#: Hours from the first midnight: the edges of days, and some in between.
+_HOURS = st.builds(lambda day, hour: 24 * day + hour, st.integers(0, 24), st.sampled_from([-1, 0, 1, 12, 23]))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_it_finds_what_a_person_would_find_day_by_day(
+    owner: psycopg.Connection, connection: psycopg.Connection, data: st.DataObject
+) -> None:
+    first = dt.date(2026, 11, 1)
+    midnight = at("2026-11-01 00:00")
+    periods = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=3), "periods")
+    profiles = [
+        (f"p{number}", period, data.draw(st.sets(st.sampled_from(_MOVEMENTS[:4]), min_size=1), "processes"))
+        for number, period in enumerate(periods)
+    ]
+    lives = data.draw(
+        st.lists(st.lists(st.tuples(st.sampled_from(_MOVEMENTS), _HOURS), max_size=4), max_size=3), "lives"
+    )
+    days = data.draw(st.lists(st.integers(0, 24), min_size=1, max_size=8, unique=True), "days")
+    try:
+        for name, period, processes in profiles:
+            add_profile(connection, name, period_days=period, processes=sorted(processes))
+        accounts: dict[int, list[tuple[str, dt.datetime]]] = {}
+        for life in lives:
+            customer = add_customer(owner)
+            changes = [
+                midnight + dt.timedelta(hours=hours) for process, hours in life if process == "account"
+            ]
+            account = add_quiet(owner, customer_id=customer, updated_at=max(changes, default=at(LONG_AGO)))
+            moved = [("account", at(LONG_AGO)), ("account", max(changes, default=at(LONG_AGO)))]
+            for process, hours in life:
+                moment = midnight + dt.timedelta(hours=hours)
+                if process in ("quote", "order"):
+                    {"quote": add_quote, "order": add_order}[process](owner, customer, f"{moment:%Y-%m-%d}")
+                    moment = dt.datetime.combine(moment.date(), dt.time(), SAO_PAULO)
+                elif process != "account":
+                    move(owner, account, moment, process)
+                if process != "account":
+                    moved.append((process, moment))
+            accounts[account] = moved
+        known: dict[tuple[str, int], dt.date] = {}
+        expected: list[tuple[Any, ...]] = []
+        done = dt.date.min
+        for number in days:
+            date = first + dt.timedelta(days=number)
+            monitor(connection, date)
+            if date < done:
+                continue
+            done = date
+            for name, period, processes in profiles:
+                begins = at(f"{date - dt.timedelta(days=period)} 00:00")
+                ends = at(f"{date + dt.timedelta(days=1)} 00:00")
+                for account, moved in accounts.items():
+                    counted = [
+                        moment for process, moment in moved
+                        if moment < ends and process in {*processes, "account"}
+                    ]  # fmt: skip
+                    newest = max(counted)
+                    before = known.get((name, account))
+                    if newest < begins and (
+                        before is None or newest >= at(f"{before + dt.timedelta(days=1)} 00:00")
+                    ):
+                        known[name, account] = date
+                        shown = newest.astimezone(SAO_PAULO)
+                        expected.append((name, account, str(date), f"{shown:%Y-%m-%d %H:%M}"))
+        assert sorted(row[:4] for row in found(owner)) == sorted(expected)
+    finally:
+        owner.execute("truncate crm.inactive_account, crm.monitoring_profile, crm.account cascade")
+        owner.execute("truncate crm.account_activity, crm.routine_progress, erp.quote, erp.sales_order")
+
+
 # -- dates ------------------------------------------------------------------------------------------------
 
 
