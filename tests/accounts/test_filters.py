@@ -567,3 +567,15 @@ def test_what_would_take_too_long_is_left_open() -> None:
     assert can_hold(pigeons(fields[:3], ["1", "2", "3"]))
     assert not can_hold(pigeons(fields[:3], ["1", "2"]))
     assert can_hold(pigeons(fields, ["1", "2", "3", "4", "5", "6"]))  # by no account, in truth
+
+
+def test_a_filter_may_be_as_large_as_it_is_allowed_to_be() -> None:
+    alternatives = [
+        either(where("purchase_count", "!=", number), where("birth_on", "is_empty"))
+        for number in range(language.LARGEST // 2)
+    ]
+    largest = parse_filter(both(*alternatives).as_json())
+    assert can_hold(largest)
+    assert can_hold(largest, largest, where("birth_on", "is_not_empty"))
+    assert implies(where("birth_on", "is_empty"), largest)
+    assert not can_hold(largest, where("birth_on", "is_not_empty"), where("purchase_count", "=", 499))
