@@ -355,7 +355,15 @@ def test_the_planner_knows_how_many_accounts_there_are(
         ('{"field": "email", "op": "=", "value": ["a@b"]}', "filter.value = '…': must be a text"),
         ("{}", "filter = '': must have field, op and value"),
         ("null", "filter = 'null': must be an object"),
+        (
+            '{"field": "class", "op": "!=", "value": "Ouro"}',
+            "filter = 'Ouro': there is no class of that name",
+        ),
+        # What JSON holds and Python does not.
+        (f"[{'1' * 5000}]", "filter = '…': is too large or too deep to be read"),
+        ("[" * 3000 + "]" * 3000, "filter = '…': is too large or too deep to be read"),
     ],
+    ids=lambda value: value[:60],
 )
 def test_a_filter_that_was_written_wrong_by_hand_is_refused_where_it_is_used(
     owner: psycopg.Connection, connection: psycopg.Connection, stored: str, message: str
@@ -372,7 +380,45 @@ def test_a_filter_that_was_written_wrong_by_hand_is_refused_where_it_is_used(
         with pytest.raises(SettingError) as refused:
             use()
         assert str(refused.value).startswith(f"audience VIP, {message}")
+
+
+def test_a_class_that_is_renamed_does_not_change_whom_an_audience_has(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    (gold, *_) = insert(owner, "crm.account_class", name="Ouro")
+    add_account(owner, class_id=gold)
+    other = add_account(owner)
+    save(connection, filter={"field": "class", "op": "!=", "value": "Ouro"})
+    owner.execute("update crm.account_class set name = 'Gold'")
+    for use in (find_audience, lambda c, name: opened(c, name)):
+        with pytest.raises(SettingError, match="audience VIP, filter = 'Ouro': there is no class"):
+            use(connection, "VIP")
+    save(connection, filter={"field": "class", "op": "!=", "value": "Gold"})
+    assert opened(connection, "VIP") == [other]
+
+
+def test_a_filter_that_is_wrong_can_be_deleted(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    owner.execute("insert into crm.audience (name, filter) values ('VIP', '{}')")
     delete_audience(connection, "VIP", "ana")
+    assert owner.execute("select from crm.audience").fetchall() == []
+
+
+def test_an_endless_date_that_somebody_wrote_fails_no_run(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    accounts = [add_account(owner) for _ in range(3)]
+    owner.execute(
+        "insert into crm.account_supplementary "
+        "(account_id, last_purchase_date, accumulated_value, purchase_count, as_of_on, run_id) "
+        "select account_id, purchased_on, 0, 0, %s, 1 "
+        "from unnest(%s::bigint[], '{-infinity, infinity, 2026-10-21}'::date[]) "
+        "as t (account_id, purchased_on)",
+        [DAY, accounts],
+    )
+    save(connection, filter={"field": "days_since_last_purchase", "op": ">=", "value": 30})
+    assert opened(connection, "VIP") == accounts[2:]
 
 
 def test_no_audience_and_an_unknown_one(connection: psycopg.Connection) -> None:

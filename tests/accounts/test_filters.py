@@ -52,6 +52,14 @@ def either(*members: Filter) -> Filter:
     return Group("any", members)
 
 
+def inside_lists(depth: int) -> object:
+    """Lists inside each other."""
+    value: object = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 # -- reading ------------------------------------------------------------------------------------------------
 
 
@@ -100,6 +108,11 @@ def test_a_filter_is_written_as_it_was_read_in_its_canonical_form() -> None:
         (condition("purchase_count", ">", 3.0), "filter.value", "3.0", "whole number"),
         (condition("purchase_count", ">", True), "filter.value", "True", "whole number"),
         (condition("purchase_count", ">", 10**16), "filter.value", str(10**16), "whole number"),
+        (condition("purchase_count", ">", 10**5000), "filter.value", "int…", "whole number"),
+        (condition("accumulated_value", ">", 10**5000), "filter.value", "int…", "amount of money"),
+        (condition("accumulated_value", ">", 10**18), "filter.value", str(10**18), "amount of money"),
+        ({"all": [10**5000]}, "filter.all[0]", "int…", "must be an object"),
+        (condition("class", "=", inside_lists(10_000)), "filter.value", "list…", "not blank"),
         (condition("accumulated_value", ">", 10.5), "filter.value", "10.5", "amount of money"),
         (condition("accumulated_value", ">", "10.555"), "filter.value", "10.555", "amount of money"),
         (condition("accumulated_value", ">", "1.000,00"), "filter.value", "1.000,00", "amount of money"),
@@ -567,3 +580,15 @@ def test_what_would_take_too_long_is_left_open() -> None:
     assert can_hold(pigeons(fields[:3], ["1", "2", "3"]))
     assert not can_hold(pigeons(fields[:3], ["1", "2"]))
     assert can_hold(pigeons(fields, ["1", "2", "3", "4", "5", "6"]))  # by no account, in truth
+
+
+def test_a_filter_may_be_as_large_as_it_is_allowed_to_be() -> None:
+    alternatives = [
+        either(where("purchase_count", "!=", number), where("birth_on", "is_empty"))
+        for number in range(language.LARGEST // 2)
+    ]
+    largest = parse_filter(both(*alternatives).as_json())
+    assert can_hold(largest)
+    assert can_hold(largest, largest, where("birth_on", "is_not_empty"))
+    assert implies(where("birth_on", "is_empty"), largest)
+    assert not can_hold(largest, where("birth_on", "is_not_empty"), where("purchase_count", "=", 499))

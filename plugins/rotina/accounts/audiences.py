@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -101,16 +102,17 @@ def find_audience(connection: psycopg.Connection, name: str | None) -> int | Non
     """The key of the audience of a name; None for none, which stands for all accounts.
 
     Raises:
-        SettingError: there is no audience of that name, or its filter is wrong.
+        SettingError: as `load_audience`.
     """
     return None if name is None else load_audience(connection, name).id
 
 
 def load_audience(connection: psycopg.Connection, name: str) -> Audience:
-    """The audience of a name, its filter checked again: anybody may write into a table.
+    """The audience of a name, its filter checked again: anybody may write into a table, or rename a class.
 
     Raises:
-        SettingError: there is no audience of that name, or its filter is wrong.
+        SettingError: there is no audience of that name, or its filter is wrong or names a class that does not
+            exist.
     """
     found = _load(connection, name=name)
     if not found:
@@ -122,7 +124,8 @@ def load_audiences(connection: psycopg.Connection, ids: Collection[int]) -> list
     """The audiences of some keys, by key, their filters checked again.
 
     Raises:
-        SettingError: there is no audience of one of the keys, or the filter of one is wrong.
+        SettingError: there is no audience of one of the keys, or the filter of one is wrong or names a class
+            that does not exist.
     """
     found = _load(connection, ids=ids)
     for missing in sorted(set(ids) - {one.id for one in found}):
@@ -207,20 +210,29 @@ def preview_audience(
 def _load(
     connection: psycopg.Connection, *, name: str | None = None, ids: Collection[int] = ()
 ) -> list[Audience]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(
-            statement("audiences/list_audiences"), {"name": name, "ids": list(ids)}
-        ).fetchall()
-    return [
-        Audience(
-            row["id"],
-            row["name"],
-            parse_filter(row["filter"], field=f"audience {row['name']}, filter")
-            if row["by_filter"]
-            else None,
-        )
-        for row in rows
+    rows = connection.execute(
+        statement("audiences/list_audiences"), {"name": name, "ids": list(ids)}
+    ).fetchall()
+    audiences = [
+        Audience(key, name, None if written is None else _read_filter(name, written))
+        for key, name, written in rows
     ]
+    _check_classes(connection, {_filter_of(one.name): one.filter for one in audiences if one.filter})
+    return audiences
+
+
+def _read_filter(name: str, written: str) -> Filter:
+    """The filter of an audience as stored: JSON, which may have more digits or levels than Python reads."""
+    try:
+        document = json.loads(written)
+    except (ValueError, RecursionError):
+        raise SettingError(_filter_of(name), "…", "is too large or too deep to be read") from None
+    return parse_filter(document, field=_filter_of(name))
+
+
+def _filter_of(name: str) -> str:
+    """What errors call the filter of an audience."""
+    return f"audience {name}, filter"
 
 
 def _open(connection: psycopg.Connection, audiences: Collection[Audience], on: dt.date) -> None:
@@ -321,11 +333,25 @@ def check_classes(connection: psycopg.Connection, filter: Filter, *, field: str 
     Raises:
         SettingError: it does.
     """
-    names = [name for one in filter.conditions() for name in _classes_of(one)]
+    _check_classes(connection, {field: filter})
+
+
+def _check_classes(connection: psycopg.Connection, filters: Mapping[str, Filter]) -> None:
+    """Refuse the first filter that asks for a class that does not exist, by what errors call it."""
+    fields = {
+        name: field
+        for field, filter in filters.items()
+        for one in filter.conditions()
+        for name in _classes_of(one)
+    }
+    if not fields:
+        return
     with connection.cursor(row_factory=scalar_row) as cursor:
-        unknown = cursor.execute(statement("audiences/list_unknown_classes"), {"names": names}).fetchone()
+        unknown = cursor.execute(
+            statement("audiences/list_unknown_classes"), {"names": list(fields)}
+        ).fetchone()
     if unknown is not None:
-        raise SettingError(field, unknown, "there is no class of that name")
+        raise SettingError(fields[unknown], unknown, "there is no class of that name")
 
 
 def _classes_of(condition: Condition) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Numeric,
+    and_,
     case,
     cast,
     func,
@@ -132,7 +133,9 @@ def field_value(name: str, on: dt.date) -> ColumnElement[Any]:
 
 def _days_since(on: dt.date) -> ColumnElement[Any]:
     last = _DATA.c.last_purchase_date
-    return case((last <= on, type_coerce(literal(on, Date) - last, Integer)))
+    # PostgreSQL refuses to count from an endless date: one row would fail the run of all.
+    counted = and_(last <= on, func.isfinite(last))
+    return case((counted, type_coerce(literal(on, Date) - last, Integer)))
 
 
 _VALUES: dict[str, Callable[[dt.date], ColumnElement[Any]]] = {

@@ -264,7 +264,9 @@ def _parse_value(known: Field, value: object, path: str) -> Value:
 
 
 def _parse_money(value: object, path: str) -> Decimal:
-    written = str(value) if type(value) in (int, str) else ""
+    written = ""
+    if isinstance(value, str) or (type(value) is int and abs(value) < 10**18):
+        written = str(value)
     if not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,2})?", written):
         raise SettingError(
             path, _shown(value), 'must be an amount of money: a text as "1000.00" or a whole number'
@@ -285,9 +287,13 @@ def _shown(value: object, known: Field | None = None) -> object:
     """What an error shows of a value: nothing of a personal one, the beginning of a long one."""
     if known is not None and known.personal:
         return "…"
-    if isinstance(value, bool | int | float) or value is None:
-        return str(value)[:60]
-    text = value if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        text = value
+    else:
+        try:
+            text = str(value)
+        except (ValueError, RecursionError):  # more digits, or lists inside each other, than Python writes
+            text = f"{type(value).__name__}…"
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
@@ -298,7 +304,7 @@ def _names(document: dict[str, object]) -> str:
 def _kind(value: object) -> str:
     """What a part of a document is, without what stands in it, which may be personal."""
     kinds = {dict: "an object", list: "a list", str: "a text", type(None): "null"}
-    return "an empty list" if value == [] else kinds.get(type(value), str(value)[:60])
+    return "an empty list" if value == [] else kinds.get(type(value)) or str(_shown(value))
 
 
 def _as_json(value: Value) -> Any:

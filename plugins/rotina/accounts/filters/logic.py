@@ -34,13 +34,28 @@ def implies(one: Filter, other: Filter) -> bool:
 
 
 def _can_hold(wanted: list[tuple[Filter, bool]]) -> bool:
-    return _search(wanted, _EVERYTHING, itertools.count())
+    """Whether the filters can be met (True) or missed (False) by the fields of one account."""
+    # A list of ways yet to be tried, the last one first: of as many groups as a filter may have, calls within
+    # calls would go too deep for Python.
+    untried = [(wanted, _EVERYTHING)]
+    for _ in range(MOST_WAYS):
+        if not untried:
+            return False
+        narrowed = _narrowed(*untried.pop())
+        if narrowed is None:
+            continue
+        choices, allowed = narrowed
+        if not choices:
+            return True
+        (group, holds), *others = sorted(choices, key=lambda choice: len(choice[0].members))
+        untried.extend(([(member, holds), *others], allowed) for member in reversed(group.members))
+    return bool(untried)
 
 
-def _search(wanted: list[tuple[Filter, bool]], allowed: dict[str, _Allowed], ways: Iterator[int]) -> bool:
-    """Whether the filters can be met (True) or missed (False) within what is allowed of each field."""
-    if next(ways) >= MOST_WAYS:
-        return True
+def _narrowed(
+    wanted: list[tuple[Filter, bool]], allowed: dict[str, _Allowed]
+) -> tuple[list[tuple[Group, bool]], dict[str, _Allowed]] | None:
+    """The groups that leave a choice, and what the rest allows of each field; None: the rest cannot hold."""
     allowed = dict(allowed)
     wanted = list(wanted)
     choices: list[tuple[Group, bool]] = []
@@ -49,7 +64,7 @@ def _search(wanted: list[tuple[Filter, bool]], allowed: dict[str, _Allowed], way
         if isinstance(part, Condition):
             narrowed = allowed[part.field].narrowed(part, holds)
             if narrowed.is_void():
-                return False
+                return None
             allowed[part.field] = narrowed
         elif isinstance(part, Group):
             # All members are met, or, of a group of alternatives, all are missed: nothing to choose.
@@ -57,10 +72,7 @@ def _search(wanted: list[tuple[Filter, bool]], allowed: dict[str, _Allowed], way
                 wanted.extend((member, holds) for member in part.members)
             else:
                 choices.append((part, holds))
-    if not choices:
-        return True
-    (group, holds), *others = sorted(choices, key=lambda choice: len(choice[0].members))
-    return any(_search([(member, holds), *others], allowed, ways) for member in group.members)
+    return choices, allowed
 
 
 # -- what is allowed of a field -----------------------------------------------------------------------------
