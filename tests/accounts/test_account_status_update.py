@@ -508,6 +508,25 @@ def test_the_erp_may_be_views(erp: Erp, connection: psycopg.Connection) -> None:
     assert statuses(erp) == {account: "active"}
 
 
+def test_a_view_that_has_a_customer_twice_does_not_count_its_account_twice(
+    erp: Erp, connection: psycopg.Connection
+) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    add_adhesion(erp, 1, "2026-01-01", "2026-10-31")
+    erp.owner.execute("alter table erp.customer rename to customer_of_vendor")
+    erp.owner.execute(
+        "create view erp.customer as "
+        "select * from erp.customer_of_vendor union all select * from erp.customer_of_vendor"
+    )
+    erp.owner.execute("grant select on erp.customer to rotina_task")
+    assert counts(update(connection)[1]) == (1, 1, 0, 0, 0)
+    erp.owner.execute("update crm.integration set active = false")
+    insert(erp.owner, "crm.integration", code="health_plan", name="Planos", active=True)
+    assert counts(update(connection)[1]) == (1, 1, 0, 0, 0)
+    assert [(row[0], row[3]) for row in history(erp)] == [(account, "active"), (account, "inactive")]
+
+
 # -- any data, any order of the days
 
 CUSTOMERS = range(1, 5)

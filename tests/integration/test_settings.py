@@ -41,6 +41,16 @@ def test_an_integration_is_saved_changed_and_audited(
     ]
 
 
+def test_the_name_that_somebody_gave_it_stays(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    save_integration_settings(connection, "erp", SIX_MONTHS, True, "ana")
+    owner.execute("update crm.integration set name = 'Datasul EMS2'")
+    save_integration_settings(connection, "erp", {"months_inactive": 12}, True, "rui")
+    assert load_status_source(connection).name == "Datasul EMS2"
+    assert list(audited(owner)[1][3]["changed"]) == ["settings"]
+
+
 def test_the_source_changes_in_one_step(owner: psycopg.Connection, connection: psycopg.Connection) -> None:
     save_integration_settings(connection, "erp", SIX_MONTHS, True, "ana")
     save_integration_settings(connection, "health_plan", {}, True, "ana", instead_of="erp")

@@ -37,5 +37,6 @@ account as (
     left join moved as m on a.erp_customer_id = m.customer_id
 )
 
-select * from account
+-- Once each, should a view of the vendor's have a customer twice.
+select distinct * from account
 where from_status <> to_status

@@ -24,5 +24,6 @@ account as (
     left join adherent as h on a.erp_customer_id = h.customer_id
 )
 
-select * from account
+-- Once each, should a view of the vendor's have a customer twice.
+select distinct * from account
 where from_status <> to_status

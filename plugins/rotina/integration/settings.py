@@ -17,6 +17,7 @@ from rotina.sql import statement
 #: Where the status of accounts may come from; exactly one of them is in use.
 STATUS_SOURCES = ("erp", "health_plan")
 
+#: What an integration is called until somebody calls it otherwise.
 _NAMES = {"erp": "ERP", "health_plan": "Gestão de planos de saúde"}
 
 #: The settings that each integration must have: whole numbers, the least and the most.
@@ -53,7 +54,7 @@ def save_integration_settings(
     *,
     instead_of: str | None = None,
 ) -> None:
-    """Insert an integration or change the one of that code. An audit row tells who changed what.
+    """Insert an integration or change the one of that code, not its name. An audit row tells who changed what.
 
     Args:
         connection: of the task role.
@@ -71,13 +72,14 @@ def save_integration_settings(
     with connection.transaction():
         connection.execute(statement("integrations/lock_integrations"))
         before = _load(connection)
-        after = {**before, code: Integration(code, _NAMES[code], active, dict(settings))}
+        name = before[code].name if code in before else _NAMES[code]
+        after = {**before, code: Integration(code, name, active, dict(settings))}
         if instead_of is not None:
             if instead_of == code or instead_of not in before:
                 raise SettingError("instead_of", instead_of, "there is no other integration of that code")
             after[instead_of] = replace(before[instead_of], active=False)
         _status_source(after)
-        for saved in (after[name] for name in (code, instead_of) if name is not None):
+        for saved in (after[one] for one in (code, instead_of) if one is not None):
             old = before.get(saved.code)
             connection.execute(
                 statement("integrations/save_integration"),
