@@ -1,7 +1,7 @@
 """### Class transition (crm251)
 
 Moves active accounts to another class when they reach the trigger of a class rule. The rules are tried in
-their order, and the first that holds decides. An account moves once in a business date; its history says by
+their order, and the first that matches decides. An account moves once in a business date; its history says by
 which rule and with which values.
 
 **Runs** daily after the data refresh of the same day, by hand for a date or an audience, or as a backfill. It

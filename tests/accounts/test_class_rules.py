@@ -251,6 +251,17 @@ def test_one_wrong_rule_does_not_keep_others_from_being_mended(accounts: Account
     assert [one.name for one in load_rules(accounts.connection)] == ["sobe"]
 
 
+def test_a_rule_that_was_wrong_before_is_refused_when_it_is_saved_and_still_wrong(accounts: Accounts) -> None:
+    late = rule("tarde", "Bronze", "Ouro", value(">=", "5000.00"), 20)
+    accounts.save(UP, replace(late, conditions=value("<", "1.00")))
+    accounts.owner.execute(
+        "update crm.class_rule set conditions = %s where name = 'tarde'",
+        [psycopg.types.json.Jsonb(late.conditions)],
+    )
+    refused(accounts, "'tarde': can never match", replace(late, conditions=value(">=", "6000.00")))
+    accounts.save(DOWN, replace(late, conditions=value("<", "2.00")))
+
+
 def test_two_people_at_once_cannot_make_a_loop(accounts: Accounts, task_uri: str) -> None:
     """Each rule is fine by itself: the second to be saved sees the first."""
     loop = replace(DOWN, conditions=value("<=", "1000.00"))
