@@ -800,7 +800,8 @@ def test_owners_are_told_of_their_own_accounts(
     save_team(connection, "time", ["davi", "eva"], "teste")
     add_profile(connection, users=[], notify_owners=True, transfer_to_team="time")
     accounts = [add_quiet(owner, owner_login=login) for login in ("ana", "bia", "caio", None, "davi")]
-    monitor(connection)
+    run, _ = monitor(connection)
+    assert items(connection, run) == []  # caio left, and is no user of the profile
     first, second, third, fourth, fifth = accounts
     assert notified(owner) == {
         first: ["ana", "eva"],
