@@ -54,7 +54,7 @@ def save_integration_settings(
     *,
     instead_of: str | None = None,
 ) -> None:
-    """Insert an integration or change the one of that code, but for its name. An audit row tells who and what.
+    """Insert an integration or change the one of that code, but for its name; audited.
 
     Args:
         connection: of the task role.
