@@ -73,7 +73,7 @@ def add_adhesion(
 
 
 def statuses(erp: Erp) -> dict[int, str]:
-    return dict(erp.owner.execute("select id, status from crm.account").fetchall())
+    return dict(erp.owner.execute("select id, status from crm.account order by id").fetchall())
 
 
 def history(erp: Erp) -> list[tuple[Any, ...]]:

@@ -37,6 +37,7 @@ account as (
     left join moved as m on a.erp_customer_id = m.customer_id
 )
 
--- Once each, should a view of the vendor's have a customer twice.
-select distinct * from account
+-- Once each, should a view of the vendor's have a customer twice; in order, as they are stored.
+select distinct on (account_id) * from account
 where from_status <> to_status
+order by account_id

@@ -24,6 +24,7 @@ account as (
     left join adherent as h on a.erp_customer_id = h.customer_id
 )
 
--- Once each, should a view of the vendor's have a customer twice.
-select distinct * from account
+-- Once each, should a view of the vendor's have a customer twice; in order, as they are stored.
+select distinct on (account_id) * from account
 where from_status <> to_status
+order by account_id
