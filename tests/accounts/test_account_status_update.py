@@ -378,7 +378,15 @@ def test_a_dry_run_names_who_would_change_and_writes_nothing(
     before = rows_written(erp)
     run, outcome = update(connection, dry_run=True)
     assert counts(outcome) == (5, 0, 0, 5, 0)
-    assert outcome.details["note"] == "simulação: nenhuma conta foi alterada"
+    assert outcome.details == {
+        "source": "ERP",
+        "months_inactive": 6,
+        "note": "simulação: nenhuma conta foi alterada",
+        "would_be_active": 1,
+        "would_be_inactive": 2,
+        "would_be_not_integrated": 2,
+    }
+    assert outcome.details.keys() <= DETAIL_TITLES.keys()
     assert [item[3:] for item in items(connection, run)] == [
         ("status_dry_run", "de não integrada para ativa: último movimento em 01/11/2026"),
         ("status_dry_run", "de não integrada para inativa: último movimento em 01/02/2026"),

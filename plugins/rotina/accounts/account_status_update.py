@@ -125,10 +125,12 @@ def _details(
     integration: Integration, counts: _Counts, newer_than: dt.date | None, *, dry_run: bool
 ) -> dict[str, Any]:
     details: dict[str, Any] = {"source": integration.name, **integration.settings}
+    changes = {name: number for name, number in asdict(counts).items() if name != "accounts"}
     if newer_than:
         details["note"] = f"as contas já têm a situação de {newer_than:%d/%m/%Y}; nenhuma foi alterada"
     elif dry_run:
         details["note"] = "simulação: nenhuma conta foi alterada"
+        details |= {name.replace("to_", "would_be_", 1): number for name, number in changes.items()}
     else:
-        details |= {name: number for name, number in asdict(counts).items() if name != "accounts"}
+        details |= changes
     return details

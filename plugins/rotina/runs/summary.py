@@ -114,6 +114,9 @@ DETAIL_TITLES = {
     "transferred": "Contas transferidas",
     "owner_left": "Contas sem movimento de responsável que saiu",
     "digests": "E-mails de aviso",
+    "would_be_active": "Passariam a ativas",
+    "would_be_inactive": "Passariam a inativas",
+    "would_be_not_integrated": "Passariam a não integradas",
 }
 
 
