@@ -423,6 +423,7 @@ def test_an_endless_date_that_somebody_wrote_fails_no_run(
 
 def test_no_audience_and_an_unknown_one(connection: psycopg.Connection) -> None:
     assert find_audience(connection, None) is None
+    assert find_audience(connection, "") is None
     for use in (find_audience, lambda c, name: count_audience(c, name, DAY)):
         with pytest.raises(SettingError, match="audience = 'VIP': there is no audience of that name"):
             use(connection, "VIP")

@@ -99,12 +99,12 @@ class PreviewedAccount(NamedTuple):
 
 
 def find_audience(connection: psycopg.Connection, name: str | None) -> int | None:
-    """The key of the audience of a name; None for none, which stands for all accounts.
+    """The key of the audience of a name; None for no name, or an empty one: all accounts.
 
     Raises:
         SettingError: as `load_audience`.
     """
-    return None if name is None else load_audience(connection, name).id
+    return load_audience(connection, name).id if name else None
 
 
 def load_audience(connection: psycopg.Connection, name: str) -> Audience:
@@ -147,7 +147,7 @@ def open_audience(connection: psycopg.Connection, name: str | None, on: dt.date)
 
     Args:
         connection: of the task role, in a transaction.
-        name: of the audience; None: all accounts.
+        name: of the audience; None or empty: all accounts.
         on: the business date.
 
     Returns:
@@ -156,7 +156,7 @@ def open_audience(connection: psycopg.Connection, name: str | None, on: dt.date)
     Raises:
         SettingError: as `find_audience`.
     """
-    audiences = [] if name is None else [load_audience(connection, name)]
+    audiences = [load_audience(connection, name)] if name else []
     _open(connection, audiences, on)
     return audiences[0].id if audiences else None
 

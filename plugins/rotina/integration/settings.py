@@ -75,8 +75,11 @@ def save_integration_settings(
         name = before[code].name if code in before else _NAMES[code]
         after = {**before, code: Integration(code, name, active, dict(settings))}
         if instead_of is not None:
-            if instead_of == code or instead_of not in before:
-                raise SettingError("instead_of", instead_of, "there is no other integration of that code")
+            if instead_of == code or instead_of not in before or instead_of not in STATUS_SOURCES:
+                others = ", ".join(one for one in STATUS_SOURCES if one != code)
+                raise SettingError(
+                    "instead_of", instead_of, f"must be another source of the status: {others}"
+                )
             after[instead_of] = replace(before[instead_of], active=False)
         _status_source(after)
         for saved in (after[one] for one in (code, instead_of) if one is not None):

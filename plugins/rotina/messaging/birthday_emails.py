@@ -138,7 +138,7 @@ def write_messages(
             "spellings": [canonical_email(email) for email in unicode_emails],
             "business_date": run.date,
             "year": run.date.year,
-            "audience_id": open_audience(connection, run.params.get("audience") or None, run.date),
+            "audience_id": open_audience(connection, run.params.get("audience"), run.date),
             "too_late": today_in(zone, now) > last_on,
         },
     )
@@ -248,7 +248,7 @@ def _settings(
     leap_day_rule = params.get("leap_day_rule", LEAP_DAY_RULE)
     if leap_day_rule not in LEAP_DAY_RULES:
         raise SettingError("leap_day_rule", leap_day_rule, f"must be one of {', '.join(LEAP_DAY_RULES)}")
-    find_audience(connection, params.get("audience") or None)
+    find_audience(connection, params.get("audience"))
     return _Settings(
         template=_template(connection, params),
         gateway=find_email_gateway(connection, params.get("gateway") or None),
