@@ -119,6 +119,20 @@ def test_a_wrong_rule_is_refused(accounts: Accounts, change: Any, message: str, 
     refused(accounts, message, replace(UP, **change, active=active))
 
 
+def test_a_rule_that_can_no_longer_match_can_be_switched_off(accounts: Accounts) -> None:
+    accounts.add_filter("grandes", '{"field": "accumulated_value", "op": ">=", "value": "500.00"}')
+    for_large = replace(UP, audience="grandes")
+    accounts.save(for_large)
+    accounts.owner.execute(
+        "update crm.audience set filter = jsonb_set(filter, '{op}', '\"<\"') where name = 'grandes'"
+    )
+    with pytest.raises(SettingError, match="'sobe': can never match"):
+        load_rules(accounts.connection)
+    accounts.save(replace(for_large, active=False))
+    assert load_rules(accounts.connection) == []
+    refused(accounts, "can never match", for_large)
+
+
 def test_a_hidden_rule_and_one_that_hides_another_are_refused(accounts: Accounts) -> None:
     accounts.save(UP)
     message = "class rule = 'muito': can never match: rule 'sobe' comes before it"

@@ -321,6 +321,26 @@ def test_any_movement_after_it_was_found_counts(
     assert monitor(connection, "2026-12-22")[1].changed == 1
 
 
+@pytest.mark.parametrize("kind", ["ticket", "change", "quote", "order"])
+def test_a_movement_on_the_very_day_that_it_was_found_counts(
+    owner: psycopg.Connection, connection: psycopg.Connection, kind: str
+) -> None:
+    add_profile(connection, processes=["ticket", "quote", "order"])
+    customer = add_customer(owner)
+    account = add_quiet(owner, customer_id=customer)
+    monitor(connection)  # early in the morning: people read of it, and call the customer
+    if kind == "ticket":
+        move(owner, account, "2026-11-20 00:00")
+    elif kind == "change":
+        owner.execute("update crm.account set updated_at = '2026-11-20 10:00-03' where id = %s", [account])
+    else:
+        {"quote": add_quote, "order": add_order}[kind](owner, customer, "2026-11-20")
+    assert monitor(connection)[1].changed == 0
+    assert monitor(connection, "2026-12-20")[1].changed == 0
+    assert monitor(connection, "2026-12-21")[1].changed == 1
+    assert monitor(connection, "2026-12-22")[1].changed == 0
+
+
 def test_who_does_not_move_is_not_found_again_however_long_it_takes(
     owner: psycopg.Connection, connection: psycopg.Connection
 ) -> None:
@@ -328,7 +348,7 @@ def test_who_does_not_move_is_not_found_again_however_long_it_takes(
     account = add_quiet(owner)
     monitor(connection)
     move(owner, account, "2026-11-30 10:00", "task")  # no movement of this profile
-    move(owner, account, "2026-11-20 09:00")  # of before it was found, and only known now
+    move(owner, account, "2026-11-19 23:59:59")  # of before it was found, and only known now
     for day in ("2026-12-20", "2026-12-21", "2027-06-01", "2028-11-20"):
         assert monitor(connection, day)[1].changed == 0
 
@@ -408,7 +428,7 @@ def test_it_finds_what_a_person_would_find_day_by_day(
                     newest = max(counted)
                     before = known.get((name, account))
                     if newest < begins and (
-                        before is None or newest >= at(f"{before + dt.timedelta(days=1)} 00:00")
+                        before is None or newest >= at(f"{before} 00:00")
                     ):
                         known[name, account] = date
                         shown = newest.astimezone(SAO_PAULO)

@@ -1,6 +1,7 @@
 -- The accounts that a profile newly finds without movement, in a temp table. The movements of the longest
--- period are read once for all profiles. An account that a profile found before and that has not moved after
--- that day is left out; one found within the period cannot have moved, it would not be here.
+-- period are read once for all profiles. An account that a profile found before and that has not moved since
+-- is left out. A movement on the day that it was found counts: had it been known then, it would not have been
+-- found. One found within the period cannot have moved, it would not be here.
 -- Parameters: business_date, ends_at (its last instant is before it), since_on and since (first day of the
 -- longest period, and its first instant), with_activities, with_quotes and with_orders (whether a profile
 -- asks for them), zone.
@@ -101,14 +102,14 @@ where
     and (
         f.found_on is null
         or (
-            f.found_on + 1 < p.starts_on
+            f.found_on < p.starts_on
             and (
-                a.changed_at >= (f.found_on + 1)::timestamp at time zone %(zone)s
+                a.changed_at >= f.found_on::timestamp at time zone %(zone)s
                 or exists (
                     select from crm.account_activity as later
                     where
                         later.account_id = a.id
-                        and later.occurred_at >= (f.found_on + 1)::timestamp at time zone %(zone)s
+                        and later.occurred_at >= f.found_on::timestamp at time zone %(zone)s
                         and later.occurred_at < p.starts_at
                         and later.process = any(p.processes)
                 )
@@ -118,7 +119,7 @@ where
                         select from erp.quote as later
                         where
                             later.customer_id = a.erp_customer_id
-                            and later.quoted_on > f.found_on
+                            and later.quoted_on >= f.found_on
                             and later.quoted_on < p.starts_on
                     )
                 )
@@ -128,7 +129,7 @@ where
                         select from erp.sales_order as later
                         where
                             later.customer_id = a.erp_customer_id
-                            and later.ordered_on > f.found_on
+                            and later.ordered_on >= f.found_on
                             and later.ordered_on < p.starts_on
                     )
                 )

@@ -68,8 +68,8 @@ def save_rule(
 
     Raises:
         SettingError: a field is wrong; there is no such class or audience, or the target is not active; no
-            account can meet the conditions, or another rule always comes first; it makes a loop with
-            others; there is no rule to rename, or its new name is taken.
+            account can meet the conditions, unless the rule is only switched off; another rule always comes
+            first; it makes a loop with others; there is no rule to rename, or its new name is taken.
     """
     old_name = rule.name if renamed_from is None else renamed_from
     check_text("name", rule.name)
@@ -86,12 +86,14 @@ def save_rule(
         target = _find_class(classes, "target", rule.target)
         audience = load_audience(connection, rule.audience) if rule.audience is not None else None
         _check_class_names(conditions, classes, "conditions")
-        alone = Rule(0, rule.name, rule.source, None, rule.target, target["id"], conditions, audience)
-        for problem in check_alone(alone):
-            raise problem.error
 
         stored_problems = _read(connection)[1]
         before = cursor.execute(statement("class_rules/get_rule"), {"name": old_name}).fetchone()
+        # A rule that others have made impossible stops the runs until it is switched off.
+        if rule.active or before is None or not before["active"]:
+            alone = Rule(0, rule.name, rule.source, None, rule.target, target["id"], conditions, audience)
+            for problem in check_alone(alone):
+                raise problem.error
         if old_name != rule.name:
             if before is None:
                 raise SettingError("renamed_from", old_name, "there is no rule of that name")
