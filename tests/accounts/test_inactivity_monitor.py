@@ -427,9 +427,7 @@ def test_it_finds_what_a_person_would_find_day_by_day(
                     ]  # fmt: skip
                     newest = max(counted)
                     before = known.get((name, account))
-                    if newest < begins and (
-                        before is None or newest >= at(f"{before} 00:00")
-                    ):
+                    if newest < begins and (before is None or newest >= at(f"{before} 00:00")):
                         known[name, account] = date
                         shown = newest.astimezone(SAO_PAULO)
                         expected.append((name, account, str(date), f"{shown:%Y-%m-%d %H:%M}"))
