@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from rotina.accounts.audiences import load_audience
+from rotina.accounts.audiences import AudienceSettings, load_audience, save_audience
 from rotina.accounts.class_rules import (
     delete_rule,
     load_rules,
@@ -117,6 +117,25 @@ def test_rules_are_tried_by_priority_then_age(accounts: Accounts) -> None:
 @pytest.mark.parametrize("active", [True, False])
 def test_a_wrong_rule_is_refused(accounts: Accounts, change: Any, message: str, active: bool) -> None:
     refused(accounts, message, replace(UP, **change, active=active))
+
+
+def test_an_audience_is_not_changed_to_one_that_makes_its_rules_wrong(accounts: Accounts) -> None:
+    def save(name: str, op: str, amount: str) -> None:
+        save_audience(accounts.connection, AudienceSettings(name, filter=value(op, amount)), "ana")
+
+    save("grandes", ">=", "500.00")
+    save("pequenas", "<", "500.00")
+    count = {"field": "purchase_count", "op": ">=", "value": 1}
+    accounts.save(replace(UP, audience="grandes"), replace(DOWN, audience="pequenas", conditions=count))
+    before = accounts.owner.execute("select * from crm.audience order by id").fetchall()
+    with pytest.raises(SettingError, match="'sobe': can never match"):
+        save("grandes", "<", "400.00")
+    with pytest.raises(SettingError, match="make a loop"):
+        save("pequenas", "<", "2000.00")
+    assert accounts.owner.execute("select * from crm.audience order by id").fetchall() == before
+    save("grandes", ">=", "600.00")
+    accounts.owner.execute("update crm.class_rule set conditions = '{}' where name = 'sobe'")
+    save("pequenas", "<", "300.00")  # what is wrong already is not of its making
 
 
 def test_a_rule_that_can_no_longer_match_can_be_switched_off(accounts: Accounts) -> None:

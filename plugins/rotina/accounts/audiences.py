@@ -279,8 +279,11 @@ def save_audience(connection: psycopg.Connection, settings: AudienceSettings, lo
 
     Raises:
         SettingError: the name is blank; there is neither a filter nor a list, or both; the list is empty, or
-            has an account that does not exist; the filter is wrong, or names a class that does not exist.
+            has an account that does not exist; the filter is wrong, or names a class that does not exist; a
+            class rule that uses it could no longer match, or would make a loop with others.
     """
+    from rotina.accounts.class_rules import no_new_problems  # which needs audiences itself
+
     check_text("name", settings.name)
     if (settings.account_ids is None) == (settings.filter is None):
         raise SettingError("audience", settings.name, "is either a list of accounts or a filter")
@@ -289,15 +292,16 @@ def save_audience(connection: psycopg.Connection, settings: AudienceSettings, lo
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(statement("audiences/lock_audiences"))
         _check_accounts(connection, account_ids)
-        if filter:
-            check_classes(connection, filter)
         before = cursor.execute(statement("audiences/get_saved"), {"name": settings.name}).fetchone()
         values = {
             "name": settings.name,
             "filter": Jsonb(filter.as_json()) if filter else None,
             "login": login,
         }
-        (saved,) = cursor.execute(statement("audiences/save_audience"), values).fetchall()
+        with no_new_problems(connection):  # nobody renames a class meanwhile either
+            if filter:
+                check_classes(connection, filter)
+            (saved,) = cursor.execute(statement("audiences/save_audience"), values).fetchall()
         listed = {"audience_id": saved["id"], "account_ids": account_ids}
         details = changes(before, saved)
         details["accounts_removed"] = cursor.execute(statement("audiences/remove_accounts"), listed).rowcount

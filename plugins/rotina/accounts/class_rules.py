@@ -6,7 +6,8 @@ loop, is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,6 +172,19 @@ def save_class(
         before = classes.get(old_name)
         record_audit(connection, login, "save_class", {"account_class": name}, changes(before, saved))
     return int(saved["id"])
+
+
+@contextmanager
+def no_new_problems(connection: psycopg.Connection) -> Iterator[None]:
+    """Refuse, at its end, a change of what rules refer to that made rules wrong; in the caller's transaction.
+
+    Raises:
+        SettingError: names the rules; what was wrong before is not of this change's making.
+    """
+    connection.execute(statement("class_rules/lock_rules"))
+    stored_problems = _read(connection)[1]
+    yield
+    _refuse_new(connection, stored_problems, set())
 
 
 def _read(connection: psycopg.Connection) -> tuple[list[Rule], list[Problem]]:
