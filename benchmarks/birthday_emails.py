@@ -24,6 +24,7 @@ from cryptography.fernet import Fernet
 from benchmarks.harness import Result, Sizes, benchmark, database, timed
 from benchmarks.queue_dispatch import MAIL_CONNECTIONS, SENDER, Queue, Send, dispatching, rate, sink_endpoint
 from benchmarks.stubs import smtp_sink
+from rotina.accounts.audiences import open_audience
 from rotina.messaging import birthday_emails as routine
 from rotina.messaging.adapters import SmtpEndpoint
 from rotina.messaging.email_templates import (
@@ -93,19 +94,21 @@ def birthday_emails(sizes: Sizes) -> list[Result]:
             with _without_index(connection), _measured("bare SELECT without an index", seconds):
                 _bare_accounts(connection)
             _empty(connection)
-            with connection.transaction(force_rollback=True), _measured("select", seconds):
-                connection.execute(
-                    statement("birthday_emails/select_accounts"),
-                    {
-                        "birthdays": routine.birthdays_of(DAY, routine.LEAP_DAY_RULE),
-                        "business_date": DAY,
-                        "year": DAY.year,
-                        "audience_id": None,
-                        "too_late": False,
-                        "unicode_emails": [],
-                        "spellings": [],
-                    },
-                )
+            with connection.transaction(force_rollback=True):
+                audience_id = open_audience(connection, None, DAY)
+                with _measured("select", seconds):
+                    connection.execute(
+                        statement("birthday_emails/select_accounts"),
+                        {
+                            "birthdays": routine.birthdays_of(DAY, routine.LEAP_DAY_RULE),
+                            "business_date": DAY,
+                            "year": DAY.year,
+                            "audience_id": audience_id,
+                            "too_late": False,
+                            "unicode_emails": [],
+                            "spellings": [],
+                        },
+                    )
             with patch.object(routine, "Renderer", _SameForAll), _measured("sql", seconds):
                 assert _greet(connection).changed == found
             _empty(connection)
