@@ -154,9 +154,14 @@ def test_a_part_of_the_name_of_a_class_may_be_any(
     owner: psycopg.Connection, connection: psycopg.Connection
 ) -> None:
     insert(owner, "crm.account_class", name="Ouro")
-    save(connection, filter={"field": "class", "op": "contains", "value": "x"})
-    save(connection, filter={"field": "class", "op": "=", "value": "Ouro"})
-    save(connection, filter={"field": "class", "op": "is_empty"})
+    for document in (
+        {"field": "class", "op": "contains", "value": "x"},
+        {"field": "class", "op": "=", "value": "Ouro"},
+        {"field": "class", "op": "is_empty"},
+    ):
+        key = save(connection, filter=document)
+        stored = owner.execute("select filter from crm.audience where id = %s", [key]).fetchall()
+        assert stored == [(document,)]
 
 
 def test_two_people_save_one_after_the_other(

@@ -94,7 +94,10 @@ def test_a_wrong_profile_is_refused_by_field(
 
 def test_a_profile_that_does_something_needs_no_users(connection: psycopg.Connection) -> None:
     for changes in ({"notify_owners": True}, {"transfer_to_login": "bia"}, {"transfer_to_team": "vendas"}):
-        save_profile(connection, replace(PROFILE, users=[], **changes), "chefe")  # type: ignore[arg-type]
+        saved = replace(PROFILE, users=[], **changes)  # type: ignore[arg-type]
+        save_profile(connection, saved, "chefe")
+        (loaded,) = load_profiles(connection, None)
+        assert {name: getattr(loaded, name) for name in vars(saved)} == vars(saved)
 
 
 def test_a_profile_whose_new_owner_left_can_be_switched_off(
