@@ -12,6 +12,7 @@ import pytest
 
 from rotina.accounts.audiences import AudienceSettings, load_audience, save_audience
 from rotina.accounts.class_rules import (
+    check_rules,
     delete_rule,
     load_rules,
     save_class,
@@ -146,7 +147,7 @@ def test_a_rule_that_can_no_longer_match_can_be_switched_off(accounts: Accounts)
         "update crm.audience set filter = jsonb_set(filter, '{op}', '\"<\"') where name = 'grandes'"
     )
     with pytest.raises(SettingError, match="'sobe': can never match"):
-        load_rules(accounts.connection)
+        check_rules(accounts.connection)
     accounts.save(replace(for_large, active=False))
     assert load_rules(accounts.connection) == []
     refused(accounts, "can never match", for_large)
@@ -236,7 +237,7 @@ def test_classes_are_saved_renamed_and_set_inactive(accounts: Accounts) -> None:
     )
 
 
-def test_what_was_written_by_hand_is_refused_when_it_is_loaded(accounts: Accounts) -> None:
+def test_what_was_written_by_hand_is_refused_when_a_run_begins(accounts: Accounts) -> None:
     connection, owner = accounts.connection, accounts.owner
     accounts.save(UP, DOWN)
     accounts.add_filter("errado", '{"field": "saldo"}')
@@ -245,7 +246,7 @@ def test_what_was_written_by_hand_is_refused_when_it_is_loaded(accounts: Account
         with owner.transaction(force_rollback=True):
             owner.execute(statement)  # type: ignore[arg-type]
             with pytest.raises(SettingError, match=message):
-                load_rules(owner)
+                check_rules(owner)
 
     of_up = " where name = 'sobe'"
     by_hand(

@@ -380,7 +380,8 @@ def test_wrong_settings_are_refused_before_anything_changes(
         "update crm.class_rule set conditions = %s where name = 'desce'",
         [psycopg.types.json.Jsonb(value("<=", "1000.00"))],
     )
-    refused("make a loop")
+    with pytest.raises(SettingError, match="make a loop"):
+        check_settings(connection, {})
     accounts.owner.execute("update crm.class_rule set conditions = '[]' where name = 'desce'")
     refused("class rule 'desce', conditions")
 

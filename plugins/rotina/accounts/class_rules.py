@@ -39,11 +39,21 @@ class RuleSettings:
     active: bool = True
 
 
-def load_rules(connection: psycopg.Connection) -> list[Rule]:
-    """The active rules in the order in which they are tried, checked: anybody may write into a table.
+def check_rules(connection: psycopg.Connection) -> None:
+    """Refuse active rules with which something is wrong: anybody may write into a table.
 
     Raises:
-        SettingError: names the rules that something is wrong with.
+        SettingError: names the rules that cannot be read, can never match, or make a loop.
+    """
+    for problem in _problems(connection):
+        raise problem.error
+
+
+def load_rules(connection: psycopg.Connection) -> list[Rule]:
+    """The active rules in the order in which they are tried, each read by itself.
+
+    Raises:
+        SettingError: names a rule that cannot be read.
     """
     rules, problems = _read(connection)
     for problem in problems:
@@ -88,7 +98,7 @@ def save_rule(
         audience = load_audience(connection, rule.audience) if rule.audience is not None else None
         _check_class_names(conditions, classes, "conditions")
 
-        stored_problems = _read(connection)[1]
+        stored_problems = _problems(connection)
         before = cursor.execute(statement("class_rules/get_rule"), {"name": old_name}).fetchone()
         # A rule that others have made impossible stops the runs until it is switched off.
         if rule.active or before is None or not before["active"]:
@@ -126,7 +136,7 @@ def delete_rule(connection: psycopg.Connection, name: str, login: str) -> None:
     """
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(statement("class_rules/lock_rules"))
-        stored_problems = _read(connection)[1]
+        stored_problems = _problems(connection)
         deleted = cursor.execute(statement("class_rules/get_rule"), {"name": name}).fetchone()
         if deleted is None:
             raise SettingError("rule", name, "there is no rule of that name")
@@ -156,7 +166,7 @@ def save_class(
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(statement("class_rules/lock_rules"))
         classes = _classes(connection)
-        stored_problems = _read(connection)[1]
+        stored_problems = _problems(connection)
         if old_name != name:
             _find_class(classes, "renamed_from", old_name)
             if name in classes:
@@ -182,13 +192,13 @@ def no_new_problems(connection: psycopg.Connection) -> Iterator[None]:
         SettingError: names the rules; what was wrong before is not of this change's making.
     """
     connection.execute(statement("class_rules/lock_rules"))
-    stored_problems = _read(connection)[1]
+    stored_problems = _problems(connection)
     yield
     _refuse_new(connection, stored_problems, set())
 
 
 def _read(connection: psycopg.Connection) -> tuple[list[Rule], list[Problem]]:
-    """The active rules that can be read, and what is wrong with the active rules."""
+    """The active rules that can be read, and what is wrong with those that cannot."""
     classes = _classes(connection)
     rules, problems = [], []
     for row in _rows(connection, "list_rules"):
@@ -198,13 +208,19 @@ def _read(connection: psycopg.Connection) -> tuple[list[Rule], list[Problem]]:
             rules.append(_rule(row, classes))
         except SettingError as error:
             problems.append(Problem(frozenset([row["name"]]), error))
-    return rules, [*problems, *find_problems(rules)]
+    return rules, problems
+
+
+def _problems(connection: psycopg.Connection) -> list[Problem]:
+    """What is wrong with the active rules, and between them."""
+    rules, problems = _read(connection)
+    return [*problems, *find_problems(rules)]
 
 
 def _refuse_new(connection: psycopg.Connection, known: Iterable[Problem], saved: set[str]) -> None:
     """Refuse what a change made wrong; what was wrong with other rules before is not of its making."""
     told = {str(problem) for problem in known}
-    for problem in _read(connection)[1]:
+    for problem in _problems(connection):
         if problem.rules & saved or str(problem) not in told:
             raise problem.error
 

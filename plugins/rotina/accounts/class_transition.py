@@ -37,7 +37,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from rotina.accounts.audiences import Audience, load_audience
 from rotina.accounts.class_rule_checks import Rule, within
-from rotina.accounts.class_rules import load_classes, load_rules
+from rotina.accounts.class_rules import check_rules, load_classes, load_rules
 from rotina.accounts.filters import ACCOUNT_ID, FIELDS, Filter, accounts_from, execute, field_value
 from rotina.errors import SettingError
 from rotina.expressions import CreateTempTable
@@ -103,6 +103,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
     Raises:
         SettingError: something is wrong with the active rules, or there is no such audience.
     """
+    check_rules(connection)
     _settings(connection, params.get("audience"))
 
 
@@ -134,7 +135,7 @@ def move_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
         are unchanged.
 
     Raises:
-        SettingError: as `check_settings`, or the data of the business date are missing.
+        SettingError: a rule cannot be read, there is no such audience, or the data of the date are missing.
         psycopg.errors.SerializationFailure: somebody changed one of the accounts meanwhile; nothing was done.
     """
     settings = _settings(connection, run.params.get("audience"))
@@ -166,9 +167,10 @@ def preview(connection: psycopg.Connection, audience: str | None, on: dt.date, m
         most: how many accounts to show.
 
     Raises:
-        SettingError: as `move_accounts`.
+        SettingError: as `check_settings` and `move_accounts`.
     """
     with connection.transaction(force_rollback=True), connection.cursor(row_factory=dict_row) as cursor:
+        check_rules(connection)
         settings = _settings(connection, audience)
         _judge(connection, settings, on, _newer_than(connection, settings, on), dry_run=True)
         rows = cursor.execute(statement("class_transition/list_transitions"), {"most": most}).fetchall()
@@ -177,7 +179,11 @@ def preview(connection: psycopg.Connection, audience: str | None, on: dt.date, m
 
 
 def _settings(connection: psycopg.Connection, audience: str | None) -> _Settings:
-    """What a run works with. Raises SettingError as `check_settings`."""
+    """What a run works with. The rules were checked with each other when they were saved, and by `begin`.
+
+    Raises:
+        SettingError: a rule or the audience cannot be read, or there is no such audience.
+    """
     return _Settings(
         load_rules(connection),
         load_classes(connection),
