@@ -29,7 +29,7 @@ from rotina.messaging import birthday_emails as routine
 from rotina.messaging.adapters import SmtpEndpoint
 from rotina.messaging.email_templates import (
     EmailTemplateSettings,
-    Rendered,
+    Parts,
     Renderer,
     save_email_template,
 )
@@ -249,10 +249,12 @@ class _SameForAll:
     """A renderer that renders one e-mail and gives it to everybody."""
 
     def __init__(self, template: EmailTemplateSettings) -> None:
-        self._rendered = Renderer(template).render(_values(1))
+        renderer = Renderer(template)
+        self.frame = renderer.frame
+        self._parts = renderer.render_parts(_values(1))
 
-    def render(self, _values: dict[str, Any]) -> Rendered:
-        return self._rendered
+    def render_parts(self, _values: dict[str, Any]) -> Parts:
+        return self._parts
 
 
 def _values(number: int) -> dict[str, Any]:

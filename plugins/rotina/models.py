@@ -901,6 +901,19 @@ class AuditEntry(Base):
 # -- e-mail templates ---------------------------------------------------------------------------------------
 
 
+class EmailFrame(Base):
+    """The HTML around what differs between e-mails, which their payloads name. Never changed."""
+
+    __tablename__ = "email_frame"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    #: Of the HTML, hexadecimal.
+    sha256: Mapped[str] = mapped_column(unique=True)
+    #: See rotina.messaging.email_frames.
+    html: Mapped[str]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
 class EmailTemplate(Base):
     """An e-mail to accounts, in Jinja. See rotina.messaging.email_templates."""
 

@@ -12,6 +12,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from rotina.messaging.email_frames import Frame, frame_of, with_frame
+
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "holiday")
 
 #: The variables of a billing template, unless a test says otherwise.
@@ -168,3 +170,10 @@ def messages(owner: psycopg.Connection) -> list[dict[str, Any]]:
     """All messages of the queue by id, each as a dict of its columns."""
     with owner.cursor(row_factory=dict_row) as cursor:
         return cursor.execute("select * from crm.message order by id").fetchall()
+
+
+def whole(owner: psycopg.Connection, payload: dict[str, Any]) -> dict[str, Any]:
+    """The payload of an e-mail with its HTML as it goes out."""
+    row = owner.execute("select html from crm.email_frame where id = %s", [frame_of(payload)]).fetchone()
+    assert row is not None
+    return with_frame(payload, Frame(row[0]))

@@ -35,7 +35,7 @@ from rotina.runs.business_date import Occasion, business_date_of, today_in
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES, ROUTINE_TITLES
 from rotina.sql import statement
-from tests.messaging.queue_data import add_account, add_gateway, insert, messages
+from tests.messaging.queue_data import add_account, add_gateway, insert, messages, whole
 from tests.messaging.test_adapters_smtp import endpoint as smtp_endpoint
 from tests.runs_by_hand import counts, do_work
 
@@ -47,6 +47,11 @@ ROUTINE = {"routine": "birthday_emails", "program": "crm304rp"}
 
 BASE_URL = "https://rotina.example.com"
 KEYS = [Fernet.generate_key().decode()]
+
+
+def frames(owner: psycopg.Connection) -> list[str]:
+    """The layouts that are stored."""
+    return [html for (html,) in owner.execute("select html from crm.email_frame order by id")]
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +157,7 @@ def test_a_greeting_is_written_whole(
     link = payload["unsubscribe_url"]
     assert address_of(KEYS, link.removeprefix(f"{BASE_URL}/rotina/unsubscribe/")) == "erica@example.com"
     assert link in payload["text"]
-    assert link in html.unescape(payload["html"])
+    assert link in html.unescape(whole(owner, payload)["html"])
     assert "birthday_emails" in ROUTINE_TITLES
 
 
@@ -178,6 +183,52 @@ def test_another_subject_and_another_template(
     assert message["payload"]["text"].startswith("Outro texto para Ana\n")
 
 
+def test_the_layout_is_stored_once_and_kept_for_what_waits(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    add_person(owner, name="Ana")
+    assert greet(connection, dry_run=True)[1].changed == 0
+    assert frames(owner) == []
+    greet(connection)
+    (first,) = frames(owner)
+    add_person(owner, name="Bia", email="bia@example.com")
+    greet(connection)
+    assert frames(owner) == [first]
+    add_template(owner, "outro", company="Outra")
+    add_person(owner, name="Caio", email="caio@example.com")
+    greet(connection, template="outro")
+    assert len(frames(owner)) == 2
+    bodies = [whole(owner, message["payload"])["html"] for message in messages(owner)]
+    assert ["Outra" in body for body in bodies] == [False, False, True]
+    assert all(first != body and "{{" not in body for body in bodies)
+
+
+def test_nothing_that_is_printed_is_taken_for_a_place_of_the_layout(
+    owner: psycopg.Connection, connection: psycopg.Connection
+) -> None:
+    marks = "{{ preheader }} {{ content }} {{ unsubscribe_url }}"
+    add_template(owner, "nome", html="<p>Olá {{ name }}</p>", preheader="{{ name }}", company=marks)
+    add_person(owner, name=marks)
+    greet(connection, template="nome")
+    body = whole(owner, messages(owner)[0]["payload"])["html"]
+    assert f"<p>Olá {marks}</p>" in body
+    assert body.count("{{ content }}") == 2  # preheader and name
+    assert body.count("<p>Olá") == 1
+    assert html.unescape(body).count(marks) == 3
+
+
+def test_an_email_whose_layout_is_gone_is_not_sent_without_it(
+    owner: psycopg.Connection, connection: psycopg.Connection, task_uri: str, tmp_path: Path
+) -> None:
+    today = today_in(SAO_PAULO)
+    add_person(owner, today.replace(year=1992))
+    do_work(connection, partial(write_messages, open_links=open_links), today, **ROUTINE, days_late=1)
+    owner.execute("delete from crm.email_frame")
+    asyncio.run(_dispatch(connection, task_uri, Mailbox(tmp_path / "mailbox")))
+    (message,) = messages(owner)
+    assert (message["status"], message["error"]) == ("failed", "the frame of its html is not there")
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -200,7 +251,7 @@ def test_a_name_is_printed_as_it_is(
     payload = messages(owner)[0]["payload"]
     assert payload["subject"] == f"Para {name}"
     assert payload["text"].startswith(f"Olá {name}\n")
-    assert f"<p>Olá {html.escape(name)}</p>" in payload["html"]
+    assert f"<p>Olá {html.escape(name)}</p>" in whole(owner, payload)["html"]
 
 
 def test_a_line_break_in_a_name_makes_no_header_of_the_subject(
@@ -243,7 +294,7 @@ def test_a_greeting_arrives(
     for kind in ("plain", "html"):
         part = mail.get_body((kind,))
         assert part is not None
-        written = payload["text" if kind == "plain" else "html"]
+        written = whole(owner, payload)["text" if kind == "plain" else "html"]
         assert part.get_content().splitlines() == written.splitlines()
 
 
@@ -565,6 +616,10 @@ def test_a_message_over_the_limit_of_the_gateway_is_named(
     ((*named, detail),) = items(connection, run)
     assert named == ["account", account, "failed", "payload_too_long"]
     assert detail.endswith("o limite é 100")
+    owner.execute("update crm.gateway set payload_limit = 5000")  # the layout alone has more
+    assert counts(greet(connection)[1]) == (1, 0, 0, 0, 1)
+    owner.execute("update crm.gateway set payload_limit = 20000")
+    assert counts(greet(connection)[1]) == (1, 1, 0, 0, 0)
 
 
 # -- a greeting belongs to its day ------------------------------------------------------------------------
@@ -687,9 +742,9 @@ def test_those_who_have_their_message_are_not_rendered_again(
     rendered: list[str] = []
 
     class Watched(Renderer):
-        def render(self, values: Any) -> Any:
+        def render_parts(self, values: Any) -> Any:
             rendered.append(values["email"])
-            return super().render(values)
+            return super().render_parts(values)
 
     monkeypatch.setattr(birthday_emails, "Renderer", Watched)
     assert counts(greet(connection)[1]) == (2, 1, 1, 0, 0)

@@ -22,6 +22,7 @@ from rotina.accounts.audiences import find_audience, open_audience
 from rotina.errors import SettingError
 from rotina.messaging import outbox
 from rotina.messaging.addresses import canonical_email
+from rotina.messaging.email_frames import save_frame
 from rotina.messaging.email_templates import (
     EmailTemplate,
     Renderer,
@@ -143,13 +144,13 @@ def write_messages(
         },
     )
     expires_at = dt.datetime.combine(last_on + dt.timedelta(days=1), dt.time(), zone)
-    _render(connection, settings, run.date, expires_at)
+    dry_run = bool(run.params.get("dry_run"))
+    _render(connection, settings, run.date, expires_at, dry_run=dry_run)
     connection.execute(
         statement("birthday_emails/add_outgoing"),
         {"gateway_id": settings.gateway.id, "expires_at": expires_at},
     )
     connection.execute(statement("birthday_emails/drop_tables"))
-    dry_run = bool(run.params.get("dry_run"))
     outcome = outbox.enqueue(connection, run, dry_run=dry_run, list_unwritten=True, now=now)
     return replace(outcome, details={**_details(run, settings), **outcome.details})
 
@@ -176,13 +177,20 @@ def _unicode_emails(connection: psycopg.Connection, birthdays: list[int]) -> lis
 
 
 def _render(
-    connection: psycopg.Connection, settings: _Settings, birthday: dt.date, expires_at: dt.datetime
+    connection: psycopg.Connection,
+    settings: _Settings,
+    birthday: dt.date,
+    expires_at: dt.datetime,
+    *,
+    dry_run: bool,
 ) -> None:
     """Render the e-mails that are still to be written into `outgoing`, in batches.
 
     Of the accounts of one address those after the first that succeeds are left out.
     """
     renderer = Renderer(settings.template)
+    frame = None if dry_run or renderer.frame is None else save_frame(connection, renderer.frame)
+    frame_bytes = len(renderer.frame.html.encode()) if renderer.frame else 0
     done = None
     with connection.cursor("unwritten", row_factory=class_row(_Account)) as accounts:
         accounts.execute(statement("birthday_emails/list_unwritten"))
@@ -195,7 +203,7 @@ def _render(
                 for account in batch:
                     if account.greeted_id == done:
                         continue
-                    content, problem = _rendered(renderer, account, birthday, settings.link)
+                    content, problem = _rendered(renderer, frame, account, birthday, settings.link)
                     copy.write_row(
                         (
                             "account",
@@ -204,7 +212,7 @@ def _render(
                             str(account.account_id),
                             settings.gateway.id,
                             Jsonb(content, dumps=bytes),
-                            len(content),
+                            len(content) + frame_bytes,
                             account.email,
                             account.name,
                             account.account_id,
@@ -219,7 +227,7 @@ def _render(
 
 
 def _rendered(
-    renderer: Renderer, account: _Account, birthday: dt.date, link: Link
+    renderer: Renderer, frame: int | None, account: _Account, birthday: dt.date, link: Link
 ) -> tuple[bytes, str | None]:
     """The e-mail of an account as JSON; an empty one and its problem where it cannot be rendered."""
     url = link(account.email)
@@ -231,10 +239,11 @@ def _rendered(
         unsubscribe_url=url,
     )
     try:
-        rendered = renderer.render(values)
+        subject, text, html = renderer.render_parts(values)
     except RenderError as error:
         return b"{}", str(error)
-    return to_json({**rendered._asdict(), "unsubscribe_url": url}), None
+    body: object = html if isinstance(html, str) else {"frame": frame, **html}
+    return to_json({"subject": subject, "text": text, "html": body, "unsubscribe_url": url}), None
 
 
 def _settings(

@@ -22,10 +22,11 @@ from jinja2 import meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import escape
+from markupsafe import Markup, escape
 from psycopg.rows import dict_row
 
 from rotina.errors import RotinaError, SettingError
+from rotina.messaging.email_frames import PLACES, Frame, mark
 from rotina.messaging.gateways import changes, check_text, record_audit
 from rotina.runs.summary import LAYOUTS
 from rotina.sql import statement
@@ -116,11 +117,21 @@ class Rendered(NamedTuple):
     text: str
 
 
+class Parts(NamedTuple):
+    """An e-mail to one account, as a payload has it."""
+
+    subject: str
+    """One line, not blank."""
+    text: str
+    html: str | dict[str, str]
+    """A whole document; or what goes into the frame of the renderer: `preheader` and `content`."""
+
+
 class RenderError(RotinaError):
     """A template could not be rendered for one account. The text holds nothing of the account.
 
     Attributes:
-        field: the part of the template: subject, html or text.
+        field: the part of the template: subject, preheader, html or text.
         problem: what went wrong.
     """
 
@@ -131,7 +142,12 @@ class RenderError(RotinaError):
 
 
 class Renderer:
-    """A template, compiled once and rendered for one account after another."""
+    """A template, compiled once and rendered for one account after another.
+
+    Attributes:
+        frame: the layout around the html, the same for all accounts (rotina.messaging.email_frames); None
+            when the html is a whole document.
+    """
 
     def __init__(self, template: EmailTemplateSettings) -> None:
         """Raises SettingError, naming field and value, for a template that cannot be used."""
@@ -140,12 +156,10 @@ class Renderer:
         }
         text = template.text if template.text.strip() else _derived_text(template.html)
         used["text"] = _check_source("text", text)
+        self.frame: Frame | None = None
         if not _DOCUMENT.match(template.html):
-            layout = _layout("email.html.j2").replace("{{ preheader }}", template.preheader)
-            html = layout.replace("{{ content }}", template.html)
-        elif "unsubscribe_url" in used["html"]:
-            html = template.html
-        else:
+            self.frame = _frame(template.company)
+        elif "unsubscribe_url" not in used["html"]:
             raise SettingError(
                 "html", template.html[:80], "a whole document must print {{ unsubscribe_url }}"
             )
@@ -153,12 +167,21 @@ class Renderer:
             text = _layout("email.txt.j2").replace("{{ content }}", text.rstrip())
         self._company = template.company
         self._subject = _environment(html=False).from_string(template.subject)
-        self._html = _environment(html=True).from_string(html)
+        self._preheader = _environment(html=True).from_string(template.preheader)
+        self._html = _environment(html=True).from_string(template.html)
         # Of a line of tags nothing is left, while a tag at the end of a line leaves the line its end.
         self._text = _environment(html=False).from_string(_LINE_OF_TAGS.sub(r"\1", text))
 
     def render(self, values: Mapping[str, Any]) -> Rendered:
-        """The e-mail to one account.
+        """The whole e-mail to one account. Takes and raises what `render_parts` does."""
+        subject, text, html = self.render_parts(values)
+        if isinstance(html, dict):
+            assert self.frame is not None
+            html = self.frame.filled({**html, "unsubscribe_url": escape(values["unsubscribe_url"])})
+        return Rendered(subject, html, text)
+
+    def render_parts(self, values: Mapping[str, Any]) -> Parts:
+        """The e-mail to one account, without the frame.
 
         Args:
             values: those of `VARIABLES`; `company` may be left out. None cannot be printed: the template has
@@ -169,6 +192,7 @@ class Renderer:
         """
         # What `Template.render` does, but for making the same dict three times.
         shared = {"company": self._company, **values}
+        preheader = ""
         field = "subject"
         try:
             subject = _rendered(self._subject, shared)
@@ -176,6 +200,9 @@ class Renderer:
             html = _rendered(self._html, shared)
             field = "text"
             text = _rendered(self._text, shared)
+            if self.frame is not None:
+                field = "preheader"
+                preheader = _rendered(self._preheader, shared)
             field = "unsubscribe_url"
             url = shared["unsubscribe_url"]
         except Exception as error:  # noqa: BLE001 - whatever a template brings about is that account's failure
@@ -187,13 +214,16 @@ class Renderer:
             raise RenderError("subject", "is blank")
         if len(subject) > LONGEST_SUBJECT:
             raise RenderError("subject", f"has {len(subject)} characters, the most are {LONGEST_SUBJECT}")
-        for field, part in (("subject", subject), ("html", html), ("text", text)):
+        for field, part in (("subject", subject), ("preheader", preheader), ("html", html), ("text", text)):
             if not _can_be_stored(part):
                 raise RenderError(field, "holds a character that cannot be stored")
-        for field, part, link in (("html", html, str(escape(url))), ("text", text, url)):
-            if link not in part:
+        for field, missing in (
+            ("html", self.frame is None and str(escape(url)) not in html),
+            ("text", url not in text),
+        ):
+            if missing:
                 raise RenderError(field, "must print {{ unsubscribe_url }}, always and as it is")
-        return Rendered(subject, html, text)
+        return Parts(subject, text, html if self.frame is None else {"preheader": preheader, "content": html})
 
 
 def save_email_template(connection: psycopg.Connection, settings: EmailTemplateSettings, login: str) -> int:
@@ -353,6 +383,15 @@ def _environment(*, html: bool) -> _Sandbox:
 @cache
 def _layout(name: str) -> str:
     return (LAYOUTS / name).read_text(encoding="utf-8")
+
+
+def _frame(company: str) -> Frame:
+    """The layout for a sender, with marks where e-mails differ."""
+    # Nothing of the sender's name may look like a mark.
+    name = escape(company).replace("{", Markup("&#123;"))
+    marks = {place: mark(place) for place in PLACES}
+    layout = _environment(html=True).from_string(_layout("email.html.j2"))
+    return Frame(layout.render(company=name, **marks))
 
 
 def _rendered(template: jinja2.Template, shared: dict[str, Any]) -> str:

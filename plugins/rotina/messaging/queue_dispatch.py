@@ -27,6 +27,7 @@ from psycopg.rows import dict_row
 
 from rotina.errors import RotinaError
 from rotina.messaging.adapters import Adapter, Outgoing
+from rotina.messaging.email_frames import Frame, frame_of, with_frame
 from rotina.messaging.gateways import CHANNELS, Gateway, load_gateway, load_gateways
 from rotina.messaging.outcome import Outcome, Result
 from rotina.messaging.send_windows import open_until
@@ -236,6 +237,7 @@ class Dispatcher:
         self._rescue_back = _EVER
         self._doubtful = 0
         self._refused = 0
+        self._frames: dict[int, Frame] = {}
         self._state: asyncpg.Record
         self._slot_session = 0
 
@@ -370,6 +372,7 @@ class Dispatcher:
         latest_start = began + self._lease_seconds - self.gateway.call_timeout_seconds - 1.0
         claims = [_Claimed(_outgoing(row), token, latest_start, row["expires_at"]) for row in rows]
         try:
+            await self._add_frames(claims)
             not_to_send = await self._not_to_send(rows)
         except Exception:
             for claimed in claims:
@@ -404,6 +407,16 @@ class Dispatcher:
             await self._claims.close()
             await self._claims.fetch("queue_dispatch/put_back_claim", gateway_id=self.gateway.id, token=token)
             return None
+
+    async def _add_frames(self, claims: list[_Claimed]) -> None:
+        """Give e-mails that only name the frame of their HTML the whole of it."""
+        named = [(claimed.message, key) for claimed in claims if (key := frame_of(claimed.message.payload))]
+        if unknown := {key for _, key in named} - self._frames.keys():
+            found = await self._claims.fetch("email_frames/list_frames", ids=list(unknown))
+            self._frames.update((row["id"], Frame(row["html"])) for row in found)
+        for message, key in named:
+            if key in self._frames:  # the adapter refuses one whose frame is gone
+                message.payload.update(with_frame(message.payload, self._frames[key]))
 
     async def _not_to_send(self, rows: list[asyncpg.Record]) -> dict[int, Outcome]:
         """Of claimed messages, those that must not be sent (any more), and why."""

@@ -250,6 +250,8 @@ class SmtpAdapter:
             raise _UnsendableError("its subject has a line break or another control character, or is missing")
         if not (isinstance(text, str) or isinstance(html, str)):
             raise _UnsendableError("it has neither text nor html")
+        if not isinstance(html, str | None):
+            raise _UnsendableError("the frame of its html is not there")
         if unsubscribe_url is not None and not _WEB_ADDRESS.fullmatch(str(unsubscribe_url)):
             raise _UnsendableError("its unsubscribe_url is not a web address")
         attachments = _attachments(payload.get("attachments"))
