@@ -3,4 +3,4 @@ select
     id,
     html
 from crm.email_frame
-where id = any(%(ids)s::bigint [])
+where id = any(%(ids)s::bigint[])
