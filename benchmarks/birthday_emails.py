@@ -47,20 +47,23 @@ FIRST_ON, DAYS = dt.date(1950, 1, 1), 18_262
 ROUNDS = 5
 RENDERED = 20_000
 
-#: The parts of the template, whole: what the product renders and what the bare loop renders are the same.
 SUBJECT = "Feliz aniversário, {{ first_name }}!"
+PREHEADER = "Hoje o dia é seu."
+CONTENT = (
+    "<h1>Feliz aniversário, {{ first_name }}!</h1>"
+    "<p>{% if age %}Parabéns pelos seus {{ age }} anos.{% endif %} É muito bom ter você conosco.</p>"
+)
+#: What the bare loops render: the same e-mail, in one piece.
 HTML = (
     (LAYOUTS / "email.html.j2")
     .read_text(encoding="utf-8")
-    .replace("{{ preheader }}", "Hoje o dia é seu.")
-    .replace(
-        "{{ content }}",
-        "<h1>Feliz aniversário, {{ first_name }}!</h1>"
-        "<p>{% if age %}Parabéns pelos seus {{ age }} anos.{% endif %} É muito bom ter você conosco.</p>",
-    )
+    .replace("{{ preheader }}", PREHEADER)
+    .replace("{{ content }}", CONTENT)
 )
 TEXT = "Feliz aniversário, {{ name }}!\n\nDescadastro: {{ unsubscribe_url }}\n"
-TEMPLATE = EmailTemplateSettings(routine.TEMPLATE, SUBJECT, HTML, TEXT, company="Empresa")
+TEMPLATE = EmailTemplateSettings(
+    routine.TEMPLATE, SUBJECT, CONTENT, TEXT, preheader=PREHEADER, company="Empresa"
+)
 
 BASE_URL = "https://rotina.example.com"
 KEY = "c29tZSBieXRlcyB0aGF0IGFyZSBubyBzZWNyZXQgISE="
@@ -137,6 +140,9 @@ def birthday_emails_render(_: Sizes) -> list[Result]:
     parts = [plain.from_string(SUBJECT), html.from_string(HTML), plain.from_string(TEXT)]
     renderer = Renderer(TEMPLATE)
     values = [_values(number) for number in range(RENDERED)]
+    whole = renderer.render(values[0])
+    subject, body, text = (part.render(values[0]) for part in parts)
+    assert [part.rstrip() for part in whole] == [subject, body, text]
     rendered, bare = [], []
     for _round in range(ROUNDS):
         with timed("bare Jinja loop") as seconds:
