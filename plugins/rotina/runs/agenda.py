@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -19,6 +19,9 @@ AGENDA_FILE = Path(__file__).parents[3] / "include" / "agenda.yaml"
 EARLIEST_HOUR = dt.time(3, 0)
 
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+#: The days as `date.weekday` counts them.
+WEEK: tuple[Day, ...] = get_args(Day)
 
 _CRON_DAY = {
     "sunday": "0",
@@ -81,9 +84,9 @@ class Entry(BaseModel):
     @field_validator("every_minutes")
     @classmethod
     def _minutes_divide_the_hour(cls, minutes: int | None, info: ValidationInfo) -> int | None:
-        if minutes is not None and (not 1 <= minutes <= 30 or 60 % minutes):
+        if minutes is not None and (minutes < 1 or 60 % minutes):
             raise ValueError(
-                f"{minutes} does not divide an hour: give 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30"
+                f"{minutes} does not divide an hour: give 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60"
             )
         if "hours" in info.data and (info.data["hours"] is None) == (minutes is None):
             raise ValueError("give either hours or every_minutes")
@@ -103,7 +106,8 @@ class Entry(BaseModel):
         """The five-field cron expression of this entry, in its time zone."""
         days = "*" if len(set(self.days)) == len(_CRON_DAY) else ",".join(_CRON_DAY[day] for day in self.days)
         if self.hours is None:
-            return f"*/{self.every_minutes} * * * {days}"
+            minutes = "0" if self.every_minutes == 60 else f"*/{self.every_minutes}"
+            return f"{minutes} * * * {days}"
         hours = ",".join(str(hour.hour) for hour in self.hours)
         return f"{self.hours[0].minute} {hours} * * {days}"
 
