@@ -695,6 +695,10 @@ class MessageKey(Base):
     """The business key of every message ever written; it outlives the message: none is written twice."""
 
     __tablename__ = "message_key"
+    __table_args__ = (
+        # The newest keys, as include/sql/delivery_monitor asks for them; they are written in that order.
+        Index(None, "message_id", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+    )
 
     dedupe_key: Mapped[str] = mapped_column(primary_key=True)
     message_id: Mapped[int]
@@ -1023,28 +1027,43 @@ class FileBatchFile(Base):
 
 
 class Alert(Base):
-    """Something that the team was told of, once per problem and day (delivery_monitor)."""
+    """What the team is told of a problem on one day (delivery_monitor).
+
+    A problem that lasts has a row for each day, of which the last is open. See docs/delivery-monitor.md.
+    """
 
     __tablename__ = "alert"
     __table_args__ = (
         UniqueConstraint("problem", "subject", "raised_on"),
-        Index("alert_open", "problem", "subject", postgresql_where=text("recovered_at is null")),
+        Index("alert_open", "problem", "subject", unique=True, postgresql_where=text("ended_at is null")),
+        CheckConstraint("mail_status in ('pending', 'sending', 'sent', 'unknown')", name="mail_status_known"),
+        CheckConstraint(
+            "recovery_status in ('pending', 'sending', 'sent', 'unknown')", name="recovery_status_known"
+        ),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    #: Kind of problem, as `batch_missing` or `queue_stuck`.
+    #: Kind of problem, as `batch_missing` or `queue_waiting`.
     problem: Mapped[str]
     #: What has it: a business date, a routine and its date, a gateway.
     subject: Mapped[str]
-    #: Business date of the monitor's run.
+    #: Local day of the monitor that found it.
     raised_on: Mapped[dt.date]
-    raised_at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
-    #: What the team was told (pt-BR), and what to do.
+    raised_at: Mapped[dt.datetime]
+    #: When the monitor first saw it; earlier than `raised_at` on the second day of one that lasts.
+    began_at: Mapped[dt.datetime]
+    #: What the team is told (pt-BR), what to do, and a command to copy.
     message: Mapped[str]
-    remedy: Mapped[str | None]
-    #: Empty until the alert e-mail was taken by the mail server.
-    alerted_at: Mapped[dt.datetime | None]
-    #: When the monitor saw that it is over.
-    recovered_at: Mapped[dt.datetime | None]
-    #: When the team was told so.
-    recovery_sent_at: Mapped[dt.datetime | None]
+    remedy: Mapped[str]
+    command: Mapped[str | None]
+    #: `sending` is written before the mail server is called; `unknown` is not sent again.
+    mail_status: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    #: The run whose e-mail told it, and when the mail server took that.
+    mail_run_id: Mapped[int | None]
+    mailed_at: Mapped[dt.datetime | None]
+    #: When the monitor saw that it is over, or found it again on another day, which has a row of its own.
+    ended_at: Mapped[dt.datetime | None]
+    #: As `mail_status`, of the e-mail that says that it is over; empty: there is nothing to say.
+    recovery_status: Mapped[str | None]
+    recovery_run_id: Mapped[int | None]
+    recovery_mailed_at: Mapped[dt.datetime | None]

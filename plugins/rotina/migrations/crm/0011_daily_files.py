@@ -20,17 +20,25 @@ def upgrade() -> None:
         sa.Column("problem", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("raised_on", sa.Date(), nullable=False),
-        sa.Column(
-            "raised_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
-        ),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("remedy", sa.Text(), nullable=True),
-        sa.Column("alerted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("recovered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("recovery_sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("remedy", sa.Text(), nullable=False),
+        sa.Column("command", sa.Text(), nullable=True),
+        sa.Column("mail_status", sa.Text(), server_default=sa.text("'pending'"), nullable=False),
+        sa.Column("mail_run_id", sa.BigInteger(), nullable=True),
+        sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recovery_status", sa.Text(), nullable=True),
+        sa.Column("recovery_run_id", sa.BigInteger(), nullable=True),
+        sa.Column("recovery_mailed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "mail_status in ('pending', 'sending', 'sent', 'unknown')", name=op.f("alert_mail_status_known")
+        ),
+        sa.CheckConstraint(
+            "recovery_status in ('pending', 'sending', 'sent', 'unknown')",
+            name=op.f("alert_recovery_status_known"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("alert_pkey")),
         sa.UniqueConstraint(
             "problem", "subject", "raised_on", name=op.f("alert_problem_subject_raised_on_key")
@@ -41,9 +49,18 @@ def upgrade() -> None:
         "alert_open",
         "alert",
         ["problem", "subject"],
+        unique=True,
+        schema="crm",
+        postgresql_where=sa.text("ended_at is null"),
+    )
+    op.create_index(
+        op.f("message_key_message_id"),
+        "message_key",
+        ["message_id"],
         unique=False,
         schema="crm",
-        postgresql_where=sa.text("recovered_at is null"),
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
     )
     op.create_table(
         "daily_file_setting",
@@ -159,6 +176,9 @@ def downgrade() -> None:
     op.drop_table("file_batch", schema="crm")
     op.drop_table("daily_file_setting", schema="crm")
     op.drop_index(
-        "alert_open", table_name="alert", schema="crm", postgresql_where=sa.text("recovered_at is null")
+        op.f("message_key_message_id"), table_name="message_key", schema="crm", postgresql_using="brin"
+    )
+    op.drop_index(
+        "alert_open", table_name="alert", schema="crm", postgresql_where=sa.text("ended_at is null")
     )
     op.drop_table("alert", schema="crm")
