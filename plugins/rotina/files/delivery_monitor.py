@@ -477,8 +477,8 @@ def _look_at_gateway(now: _Look, queue: _Queue, gateway: Gateway | None) -> None
             add(
                 "queue_waiting",
                 queue.code,
-                f"Fila parada no gateway {name}: nada saiu em {now.params['still_minutes']} minutos, e há o que "
-                f"enviar desde {now.moment(queue.due_since)} ({_messages(queue.due)})"
+                f"Fila parada no gateway {name}: nada saiu em {now.params['still_minutes']} minutos, e há o "
+                f"que enviar desde {now.moment(queue.due_since)} ({_messages(queue.due)})"
                 f"{slow if queue.slow_reason else ''}",
                 f"Veja no log da tarefa dispatch por que {DISPATCH_ROUTINE} não envia. Para enviar agora:",
                 f"airflow dags trigger {DISPATCH_ROUTINE}",
