@@ -19,7 +19,7 @@ _VALUES: dict[str, Any] = {
     "at": _NOW,
 }
 
-#: Pages of tables and indexes per message that has not come to rest: its row, its entry in an index, its attempt.
+#: Pages per message that has not come to rest: its row, its entry in an index, its attempt.
 _PER_MESSAGE = 10
 
 

@@ -54,14 +54,20 @@ unknown as (
 
 broken as (
     select
-        m.gateway_id,
+        gateway_id,
         count(*) as messages
-    from crm.message as m
-    left join crm.message_attempt as a on m.id = a.message_id and m.tries = a.number
-    where
-        (m.status = 'sending' and (a.message_id is null or a.ended_at is not null))
-        or (m.status = 'unknown' and (a.message_id is null or a.ended_at is null))
-    group by m.gateway_id
+    from (
+        select m.gateway_id
+        from crm.message as m
+        left join crm.message_attempt as a on m.id = a.message_id and m.tries = a.number
+        where m.status = 'sending' and (a.message_id is null or a.ended_at is not null)
+        union all
+        select m.gateway_id
+        from crm.message as m
+        left join crm.message_attempt as a on m.id = a.message_id and m.tries = a.number
+        where m.status = 'unknown' and (a.message_id is null or a.ended_at is null)
+    ) as contradicted
+    group by gateway_id
 ),
 
 standing as (
