@@ -13,12 +13,7 @@ import pytest
 
 from rotina.errors import RotinaError, SettingError
 from rotina.files import alerts, delivery_monitor
-from rotina.files.delivery_monitor import (
-    backfill_command,
-    check_settings,
-    note_acknowledgements,
-    partner_to_ask,
-)
+from rotina.files.delivery_monitor import check_settings, note_acknowledgements, partner_to_ask
 from rotina.local.mailbox import Mailbox
 from rotina.local.settings import REPOSITORY
 from rotina.messaging import operations
@@ -756,7 +751,7 @@ def test_airflow_takes_the_commands_for_exactly_their_days(zone: str) -> None:
     import json
     import os
 
-    routines = [one.routine for one in load_agenda().daily()]
+    entries = {one.routine: one for one in load_agenda().daily()}
     first, last = dt.date(2028, 2, 27), dt.date(2028, 3, 1)
     listed = subprocess.run(
         [
@@ -764,7 +759,7 @@ def test_airflow_takes_the_commands_for_exactly_their_days(zone: str) -> None:
             "-c",
             RUN_COMMANDS,
             str(REPOSITORY / "dags"),
-            json.dumps([backfill_command(routine, first, last) for routine in routines]),
+            json.dumps([one.backfill_command(first, last, "completed") for one in entries.values()]),
         ],
         env={
             **os.environ,
@@ -776,7 +771,7 @@ def test_airflow_takes_the_commands_for_exactly_their_days(zone: str) -> None:
         check=True,
     )
     days = ["2028-02-27", "2028-02-28", "2028-02-29", "2028-03-01"]
-    assert json.loads(listed.stdout.splitlines()[-1]) == dict.fromkeys(routines, days)
+    assert json.loads(listed.stdout.splitlines()[-1]) == dict.fromkeys(entries, days)
 
 
 @pytest.mark.parametrize("command", ["dags trigger queue_dispatch", "dags unpause queue_dispatch"])

@@ -12,7 +12,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -254,21 +254,6 @@ def look(
     return Outcome(written.told_before, 0, written.told_before, 0, 0, details)
 
 
-def backfill_command(
-    routine: str, first: dt.date, last: dt.date, again: Literal["completed", "failed"] = "completed"
-) -> str:
-    """The command that runs a daily routine for the days from `first` to `last`, in their order.
-
-    Days that Airflow has a run of are run again: `completed` those that succeeded too, for a day that is not
-    done needs it, whatever Airflow thinks of it. A bare `--to-date` would be its midnight and leave the last
-    day out.
-    """
-    return (
-        f"airflow backfill create --dag-id {routine} --from-date {first} --to-date {last}T23:59 "
-        f"--max-active-runs 1 --reprocess-behavior {again}"
-    )
-
-
 # -- the file batch ---------------------------------------------------------------------------------------
 
 #: What a run of the day mends.
@@ -311,7 +296,8 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
     now.findings.judge("batch_older", [_OLDER])
 
     to_run = [batch.business_date for batch in recent if batch.problem in _BACKFILLED]
-    commands = _commands(BATCH_ROUTINE, to_run, lambda day: day + _ONE_DAY)
+    entry = now.agenda.entry(BATCH_ROUTINE)
+    commands = _commands(entry, to_run, lambda day: day + _ONE_DAY)
     for batch in recent:
         message, remedy = _describe_batch(now, batch, setting, partner_problem)
         now.findings.add(
@@ -325,7 +311,7 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
             f"Lote de arquivos: há mais {len(older)} {'dia' if len(older) == 1 else 'dias'} com problema "
             f"entre {first:%d/%m/%Y} e {last:%d/%m/%Y}, antes dos últimos {BATCH_DAYS} dias",
             "Rode primeiro estes dias; os deste período que deram certo não rodam de novo:",
-            backfill_command(BATCH_ROUTINE, first, last, again="failed"),
+            entry.backfill_command(first, last),
         )
     return None
 
@@ -392,11 +378,11 @@ def _look_at_routines(now: _Look) -> None:
     with now.connection.cursor(row_factory=class_row(_MissedDay)) as cursor:
         missed = cursor.execute(statement("delivery_monitor/list_missed_days"), values).fetchall()
     now.findings.judge("routine_missed", (f"{routine} {day}" for routine, day, _ in pairs))
-    for routine, (_, days) in expected.items():
+    for routine, (entry, days) in expected.items():
         own = [day for day in missed if day.routine == routine]
         order = list(days)
         commands = _commands(
-            routine,
+            entry,
             [day.business_date for day in own if day.status != "running"],
             lambda day, order=order: _after(order, day),
         )
@@ -407,16 +393,16 @@ def _look_at_routines(now: _Look) -> None:
 
 
 def _expected_days(now: _Look, entry: Entry) -> dict[dt.date, dt.datetime]:
-    """The days that a routine should have done, each with when it was due to begin, in their order."""
+    """The business dates that a routine should have done, each with when it was to begin, in their order."""
     assert entry.hours
     margin = dt.timedelta(minutes=now.params["margin_minutes"])
     local_today = now.at.astimezone(entry.zone).date()
     scheduled = {
-        day: dt.datetime.combine(day, entry.hours[0], entry.zone)
+        entry.business_date(day): dt.datetime.combine(day, entry.hours[0], entry.zone)
         for day in _days(local_today - now.params["routine_days"] * _ONE_DAY, local_today)
         if _runs_on(entry, day)
     }
-    return {day: at for day, at in scheduled.items() if at + margin <= now.at}
+    return {date: at for date, at in scheduled.items() if at + margin <= now.at}
 
 
 def _describe_missed(now: _Look, day: _MissedDay) -> tuple[str, str]:
@@ -563,7 +549,8 @@ def _look_at_dispatch(now: _Look) -> None:
 
 def _runs_on(entry: Entry, day: dt.date) -> bool:
     """Whether a routine has runs on a local day."""
-    return WEEK[day.weekday()] in entry.days and not (entry.holidays == "skip" and holiday_name(day))
+    rests = entry.holidays == "skip" and holiday_name(entry.business_date(day))
+    return WEEK[day.weekday()] in entry.days and not rests
 
 
 def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
@@ -578,9 +565,12 @@ def _after(order: Sequence[dt.date], day: dt.date) -> dt.date | None:
 
 
 def _commands(
-    routine: str, days: Sequence[dt.date], after: Callable[[dt.date], dt.date | None]
+    entry: Entry, days: Sequence[dt.date], after: Callable[[dt.date], dt.date | None]
 ) -> dict[dt.date, str]:
-    """The backfill command of each day: one for those that follow each other."""
+    """The backfill command of each day: one for those that follow each other.
+
+    It runs a day again whatever Airflow thinks of it: only days are told that are not done.
+    """
     stretches: list[list[dt.date]] = []
     for day in days:
         if stretches and after(stretches[-1][-1]) == day:
@@ -588,7 +578,9 @@ def _commands(
         else:
             stretches.append([day])
     return {
-        day: backfill_command(routine, stretch[0], stretch[-1]) for stretch in stretches for day in stretch
+        day: entry.backfill_command(stretch[0], stretch[-1], again="completed")
+        for stretch in stretches
+        for day in stretch
     }
 
 
