@@ -120,7 +120,7 @@ class Entry(BaseModel):
     ) -> str:
         """The command that runs the business dates from `first` to `last`, in order, ready to copy.
 
-        Days that Airflow has a run of are run again where it `failed`, or whatever became of it (`completed`).
+        Days that Airflow has a run of are run again where it `failed`, or in any case (`completed`).
         A bare `--to-date` would be its midnight and leave the last day out.
         """
         return (
