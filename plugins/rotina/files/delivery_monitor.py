@@ -414,15 +414,15 @@ def _describe_missed(now: _Look, day: _MissedDay) -> tuple[str, str]:
             f"{name} está em execução desde {now.moment(day.started_at)} e não termina",
             "Veja no Airflow em que tarefa ela está; se parou, encerre a execução e rode o dia de novo.",
         )
-    remedy = "Veja no Airflow por que não terminou, corrija a causa e rode estes dias:"
+    remedy = (
+        "Veja no Airflow por que falhou, ou se a DAG está pausada ou não carrega; corrija a causa e rode "
+        "estes dias:"
+    )
     if day.status is None:
-        return (
-            f"{name} não rodou (estava prevista para {now.moment(day.scheduled_at)})",
-            "Veja no Airflow se a DAG está pausada ou não carrega, corrija a causa e rode estes dias:",
-        )
+        return f"{name} não rodou (estava prevista para {now.moment(day.scheduled_at)})", remedy
     if day.status == "failed":
         return f"{name} falhou: {_quoted(day.message) or 'sem motivo anotado'}", remedy
-    return f"{name} só rodou em parte ou como simulação", "Rode estes dias por inteiro:"
+    return f"{name} só rodou em parte ou como simulação", remedy
 
 
 # -- the message queue ------------------------------------------------------------------------------------
@@ -434,7 +434,8 @@ def _look_at_queue(now: _Look) -> None:
     with now.connection.cursor(row_factory=class_row(_Queue)) as cursor:
         queues = cursor.execute(statement("delivery_monitor/list_gateways"), values).fetchall()
     gateways = {gateway.code: gateway for gateway in load_gateways(now.connection)}
-    for kind in ("gateway_paused", "queue_sending", "queue_unknown", "queue_attempts"):
+    now.findings.judge("gateway_paused", gateways)
+    for kind in ("queue_sending", "queue_unknown", "queue_attempts"):
         now.findings.judge(kind, (queue.code for queue in queues))
     for queue in queues:
         _look_at_gateway(now, queue, gateways.get(queue.code))
