@@ -88,7 +88,7 @@ def test_a_problem_that_lasts_is_told_once_a_day_and_once_when_it_is_over(
         if at == local("2026-11-22 13:30"):
             resume(owner)
         if text := team.watch(at):
-            mails[f"{at:%d %H:%M}"] = text
+            mails[f"{at:%d %H:%M}"] = text.partition("CONTINUA ABERTO")[0]
         at += dt.timedelta(hours=1)
     paused = [when for when, text in mails.items() if "está pausado" in text]
     assert paused == ["20 09:30", "21 00:30", "22 00:30", "22 13:30"]
@@ -278,11 +278,13 @@ def test_what_was_not_sent_is_told_by_the_next_try_or_run(
 def test_what_was_not_sent_for_days_is_told_once(owner: psycopg.Connection, team: Team) -> None:
     for day in (20, 21, 22):
         with pytest.raises(NotSentError):
-            team.watch(f"2026-11-{day} 08:00", send=refuse)
-    text = team.watch("2026-11-22 08:59")
+            team.watch(f"2026-11-{day} 10:00", send=refuse)
+    text = team.watch("2026-11-22 11:00")
     assert text is not None
-    assert text.count("Lote de arquivos de 20/11/2026 não foi gerado") == 1
-    assert "desde 20/11/2026" not in text.partition("20/11/2026 não foi gerado")[0]
+    for day in (19, 20, 21):
+        assert text.count(f"Lote de arquivos de {day}/11/2026 não foi gerado") == 1
+    assert text.count("(desde 20/11/2026 10:00)") == 1
+    assert team.watch("2026-11-22 12:00") is None
 
 
 def test_nobody_knows_whether_it_was_sent_so_it_is_not_sent_again(
@@ -321,7 +323,7 @@ def test_a_refused_recipient_is_named_and_the_others_are_told(owner: psycopg.Con
     assert team.watch("2026-11-20 11:00") is None
 
 
-@pytest.mark.parametrize("address", [None, "ana@", "ana@example.com\nBcc: eve@example.com"])
+@pytest.mark.parametrize("address", [None, "ana@", "ana@exämple.com, <"])
 def test_without_a_recipient_nothing_is_lost(
     owner: psycopg.Connection, team: Team, address: str | None
 ) -> None:
@@ -446,9 +448,12 @@ def test_a_monitor_that_is_killed_while_it_tells_leaves_one_unknown_and_no_storm
                 # Nobody may write to the alerts, so that what came of it cannot be noted.
                 blocker.execute("lock table crm.alert in share mode")
                 handler.go_on.set()
-                waiting = "select from pg_locks where not granted and relation = 'crm.alert'::regclass"
-                wait_until(lambda: owner.execute(waiting).rowcount, teller)
+                blocked = "from pg_locks where not granted and relation = 'crm.alert'::regclass"
+                wait_until(lambda: owner.execute(f"select {blocked}".encode()).rowcount, teller)
             teller.send_signal(signal.SIGKILL)
+        if stage == "noting":
+            # PostgreSQL ends the work of a client that is gone; here at once.
+            owner.execute(f"select pg_terminate_backend(pid) {blocked}".encode())
         blocker.rollback()
         assert len(handler.taken) == taken
         assert statuses(owner)[0][2] == "sending"

@@ -576,10 +576,9 @@ def test_a_gateway_that_opened_half_an_hour_ago_is_looked_at(owner: psycopg.Conn
 def test_messages_that_somebody_has_just_put_back_are_given_time(
     owner: psycopg.Connection, connection: psycopg.Connection, team: Team
 ) -> None:
-    gateway = add_gateway(owner)
-    message = add_waiting(owner, gateway, 600, status="failed", ready=False)
-    operations.retry(connection, [message], "ana")
     now = dt.datetime.now(dt.UTC)
+    message = add_message(owner, add_gateway(owner), status="failed", ready=False, send_after=now - 10 * HOUR)
+    operations.retry(connection, [message], "ana")
     assert team.watch(now + dt.timedelta(minutes=29)) is None
     assert team.watch(now + dt.timedelta(minutes=31)) is not None
 

@@ -1,5 +1,5 @@
--- What an e-mail of a run tells: the alerts that it took, and the open ones of which the team was told before.
--- Parameter: run_id.
+-- What an e-mail of a run tells: the alerts that it took, and the open ones of which the team was told
+-- before. Parameter: run_id.
 select
     id,
     problem,

@@ -1,6 +1,6 @@
--- Write down the problems of a day, each once. One that was over and came back on the same day is open again; the
--- team, which was told of it, is not told once more. Parameters: problems, subjects, messages, remedies, commands,
--- began_at (of each problem), day, at.
+-- Write down the problems of a day, each once. One that was over and came back on the same day is open again;
+-- the team, which was told of it, is not told once more. Parameters: problems, subjects, messages, remedies,
+-- commands, began_at (of each problem), day, at.
 insert into crm.alert (problem, subject, raised_on, raised_at, began_at, message, remedy, command)
 select
     problem,

@@ -1,5 +1,6 @@
--- The equation of the queue over its newest messages: each key that was written has one message, in the queue or in
--- the archive, of some status; and each message its key. Parameter: after_id (older ones are left alone).
+-- The equation of the queue over its newest messages: each key that was written has one message, in the queue
+-- or in the archive, of some status; and each message its key. Parameter: after_id (older ones are left
+-- alone).
 with message as (
     select id from crm.message
     where id > %(after_id)s

@@ -1,7 +1,8 @@
--- The days of the file batch with a problem: as the newest generated batch of each day stands in the ledger, and
--- what was late and not told yet. Days that the ledger does not know count as well. A correction (revision 2 and
--- later) is given the grace after it was made. Parameters: first_on, last_on, due_at (local time of the next
--- day), timezone, at, grace_minutes, acknowledge_within_hours (null: nothing is acknowledged).
+-- The days of the file batch with a problem: as the newest generated batch of each day stands in the ledger,
+-- and what was late and not told yet. Days that the ledger does not know count as well. A correction
+-- (revision 2 and later) is given the grace after it was made. Parameters: first_on, last_on, due_at (local
+-- time of the next day), timezone, at, grace_minutes, acknowledge_within_hours (null: nothing is
+-- acknowledged).
 with day as (
     select
         %(first_on)s::date + n as business_date,
@@ -40,17 +41,19 @@ batch as (
         ) as complete_by,
         array(
             select feed
-            from unnest(array['orders', 'orders_detail', 'orders_detail_categories', 'customers'])
+            from
+                unnest(array['orders', 'orders_detail', 'orders_detail_categories', 'customers'])
                 with ordinality as wanted (feed, place)
-            where not exists (
-                select from crm.file_batch_file as f
-                where f.batch_id = l.id and f.feed = wanted.feed and f.generated_at is not null
-            )
+            where
+                not exists (
+                    select from crm.file_batch_file as f
+                    where f.batch_id = l.id and f.feed = wanted.feed and f.generated_at is not null
+                )
             order by wanted.place
         ) as missing_feeds,
-        exists (select from crm.file_batch_file as f where f.batch_id = l.id and f.delivered_at is null)
+        exists(select from crm.file_batch_file as f where f.batch_id = l.id and f.delivered_at is null)
             as file_undelivered,
-        exists (select from crm.file_batch_file as f where f.batch_id = l.id and f.verified_at is null)
+        exists(select from crm.file_batch_file as f where f.batch_id = l.id and f.verified_at is null)
             as file_unverified
     from day as d
     left join ledger as l on d.business_date = l.business_date and l.place = 1
@@ -60,13 +63,13 @@ judged as (
     select
         b.*,
         case
-            when b.generated_at is null then
-                case when b.due_at <= %(at)s then 'batch_missing' end
+            when b.generated_at is null and b.due_at <= %(at)s then 'batch_missing'
+            when b.generated_at is null then null
             when cardinality(b.missing_feeds) > 0 then 'batch_incomplete'
-            when b.delivered_at is null or b.file_undelivered then
-                case when b.complete_by <= %(at)s then 'batch_undelivered' end
-            when b.verified_at is null or b.file_unverified then
-                case when b.complete_by <= %(at)s then 'batch_unverified' end
+            when b.complete_by <= %(at)s and (b.delivered_at is null or b.file_undelivered)
+                then 'batch_undelivered'
+            when b.complete_by <= %(at)s and (b.verified_at is null or b.file_unverified)
+                then 'batch_unverified'
             when
                 b.acknowledged_at is null
                 and b.delivered_at + make_interval(hours => %(acknowledge_within_hours)s) <= %(at)s
@@ -91,7 +94,10 @@ late as (
         )
         and not exists (
             select from crm.alert as a
-            where a.subject = b.business_date::text and a.problem = 'batch_late' and a.mail_status <> 'pending'
+            where
+                a.subject = b.business_date::text
+                and a.problem = 'batch_late'
+                and a.mail_status <> 'pending'
         )
 )
 

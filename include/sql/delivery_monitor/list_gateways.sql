@@ -1,7 +1,7 @@
--- How the queue of every gateway stands that has something to look at: what is due and does not go, calls whose
--- lease is over, messages whose outcome only a person can settle, and messages whose attempts do not tell what
--- the messages do. Reads by the partial indexes what has not come to rest. Parameters: since (what is younger is
--- left alone), routine (whose runs send), at.
+-- How the queue of every gateway stands that has something to look at: what is due and does not go, calls
+-- whose lease is over, messages whose outcome only a person can settle, and messages whose attempts do not
+-- tell what the messages do. Reads by the partial indexes what has not come to rest. Parameters: since (what
+-- is younger is left alone), routine (whose runs send), at.
 with ready as (
     select
         gateway_id,
@@ -95,43 +95,37 @@ select
     coalesce(unknown.messages, 0) as unknown,
     unknown.oldest_at as unknown_since,
     coalesce(broken.messages, 0) as broken,
-    -- What keeps messages that are due from being a problem: some were sent, the quota of the day is used up, or
-    -- somebody has just put them back into the line or resumed the gateway.
-    case
-        when s.due > 0 then
-            exists (
-                select
-                from crm.run as r
-                inner join crm.message_attempt as a on r.id = a.run_id
-                inner join crm.message as m on a.message_id = m.id
-                where
-                    r.routine = %(routine)s
-                    and (r.status = 'running' or r.ended_at > %(since)s)
-                    and r.started_at > %(since)s - interval '2 days'
-                    and a.outcome = 'accepted'
-                    and a.ended_at > %(since)s
-                    and m.gateway_id = g.id
+    -- What keeps messages that are due from being a problem; not looked for where there are none: some were
+    -- sent, the quota of the day is used up, or somebody has just put them back or resumed the gateway.
+    case when s.due > 0 then exists (
+        select
+        from crm.run as r
+        inner join crm.message_attempt as a on r.id = a.run_id
+        inner join crm.message as m on a.message_id = m.id
+        where
+            r.routine = %(routine)s
+            and (r.status = 'running' or r.ended_at > %(since)s)
+            and r.started_at > %(since)s - interval '2 days'
+            and a.outcome = 'accepted'
+            and a.ended_at > %(since)s
+            and m.gateway_id = g.id
+    ) or exists (
+        select from crm.gateway_usage as u
+        where
+            u.gateway_id = g.id
+            and (
+                (u.used_on = (%(at)s at time zone g.timezone)::date and u.used >= g.daily_quota)
+                or (u.available_on = (%(at)s at time zone g.timezone)::date and u.available <= 0)
             )
-            or exists (
-                select from crm.gateway_usage as u
-                where
-                    u.gateway_id = g.id
-                    and (
-                        (u.used_on = (%(at)s at time zone g.timezone)::date and u.used >= g.daily_quota)
-                        or (u.available_on = (%(at)s at time zone g.timezone)::date and u.available <= 0)
-                    )
+    ) or exists (
+        select from crm.audit_entry as e
+        where
+            e.at > %(since)s
+            and (
+                e.action in ('retry', 'release')
+                or (e.action = 'resume' and e.target ->> 'gateway' = g.code)
             )
-            or exists (
-                select from crm.audit_entry as e
-                where
-                    e.at > %(since)s
-                    and (
-                        e.action in ('retry', 'release')
-                        or (e.action = 'resume' and e.target ->> 'gateway' = g.code)
-                    )
-            )
-        else false
-    end as moves
+    ) else false end as moves
 from crm.gateway as g
 inner join standing as s on g.id = s.id
 left join lost on g.id = lost.gateway_id

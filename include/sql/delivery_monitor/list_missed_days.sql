@@ -1,6 +1,7 @@
--- Days of daily routines that no run did for good, since the first run of each routine: with its newest attempt. A
--- run that changes nothing (dry run) or does a part only (audience, profile) does not do the day. A run that
--- began a short while ago may still do it. Parameters: routines, dates, scheduled_at (of each day), began_after.
+-- Days of daily routines that no run did for good, since the first run of each routine: with its newest
+-- attempt. A run that changes nothing (dry run) or does a part only (audience, profile) does not do the day.
+-- A run that began a short while ago may still do it. Parameters: routines, dates, scheduled_at (of each
+-- day), began_after.
 with expected as (
     select *
     from
@@ -25,7 +26,7 @@ select
     newest.message,
     newest.started_at
 from expected as e
-inner join first_run as f on e.routine = f.routine and f.started_at <= e.scheduled_at
+inner join first_run as f on e.routine = f.routine and e.scheduled_at >= f.started_at
 left join lateral (
     select
         r.status,

@@ -222,7 +222,7 @@ def _claim(books: psycopg.Connection, run: Run, zone: ZoneInfo, run_url: str) ->
         addresses = [str(recipient) for recipient in recipients]
         try:
             message = compose(rows, run, addresses, zone, run_url)
-        except ValueError as error:  # what the e-mail library says of an address that is none
+        except (ValueError, IndexError) as error:  # what the e-mail library says of an address that is none
             raise SettingError(
                 "recipients of the alerts", ", ".join(addresses), f"cannot be written to: {error}"
             ) from error
@@ -239,7 +239,7 @@ def compose(
     """The e-mail about alerts, without a sender.
 
     Raises:
-        ValueError: a recipient is no address.
+        ValueError, IndexError: a recipient is no address.
     """
     new, over, lasting = ([row for row in rows if row.part == part] for part in ("new", "over", "lasting"))
 

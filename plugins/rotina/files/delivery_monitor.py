@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -290,19 +290,18 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
 
     # A day that has another problem now is not over.
     ailing = {str(batch.business_date) for batch in recent if batch.problem in _BATCH_KINDS}
-    watched = {str(day) for day in _days(first_on, yesterday)}
+    days = list(_days(first_on, yesterday))
     for kind in _BATCH_KINDS:
-        now.findings.judge(kind, watched - ailing)
+        now.findings.judge(kind, {str(day) for day in days} - ailing)
     now.findings.judge("batch_older", [_OLDER])
 
     to_run = [batch.business_date for batch in recent if batch.problem in _BACKFILLED]
     entry = now.agenda.entry(BATCH_ROUTINE)
-    commands = _commands(entry, to_run, lambda day: day + _ONE_DAY)
+    commands = _commands(entry, to_run, days)
     for batch in recent:
         message, remedy = _describe_batch(now, batch, setting, partner_problem)
-        now.findings.add(
-            batch.problem, str(batch.business_date), message, remedy, commands.get(batch.business_date)
-        )
+        command = commands[batch.business_date] if batch.problem in _BACKFILLED else None
+        now.findings.add(batch.problem, str(batch.business_date), message, remedy, command)
     if older:
         first, last = older[0].business_date, older[-1].business_date
         now.findings.add(
@@ -380,12 +379,8 @@ def _look_at_routines(now: _Look) -> None:
     now.findings.judge("routine_missed", (f"{routine} {day}" for routine, day, _ in pairs))
     for routine, (entry, days) in expected.items():
         own = [day for day in missed if day.routine == routine]
-        order = list(days)
-        commands = _commands(
-            entry,
-            [day.business_date for day in own if day.status != "running"],
-            lambda day, order=order: _after(order, day),
-        )
+        to_run = [day.business_date for day in own if day.status != "running"]
+        commands = _commands(entry, to_run, list(days))
         for day in own:
             message, remedy = _describe_missed(now, day)
             command = commands.get(day.business_date)
@@ -559,25 +554,19 @@ def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
     return (first + number * _ONE_DAY for number in range((last - first).days + 1))
 
 
-def _after(order: Sequence[dt.date], day: dt.date) -> dt.date | None:
-    """The day that follows another in an order."""
-    place = order.index(day) + 1
-    return order[place] if place < len(order) else None
-
-
-def _commands(
-    entry: Entry, days: Sequence[dt.date], after: Callable[[dt.date], dt.date | None]
-) -> dict[dt.date, str]:
-    """The backfill command of each day: one for those that follow each other.
+def _commands(entry: Entry, days: Collection[dt.date], order: Sequence[dt.date]) -> dict[dt.date, str]:
+    """The backfill command of each day: one for those that follow each other in `order`.
 
     It runs a day again whatever Airflow thinks of it: only days are told that are not done.
     """
     stretches: list[list[dt.date]] = []
-    for day in days:
-        if stretches and after(stretches[-1][-1]) == day:
+    follows = False
+    for day in order:
+        if day in days and follows:
             stretches[-1].append(day)
-        else:
+        elif day in days:
             stretches.append([day])
+        follows = day in days
     return {
         day: entry.backfill_command(stretch[0], stretch[-1], again="completed")
         for stretch in stretches
