@@ -98,6 +98,12 @@ def test_a_batch_that_is_switched_off_is_not_watched(owner: psycopg.Connection, 
     assert owner.execute("select count(*) from crm.alert where ended_at is null").fetchone() == (0,)
 
 
+def test_it_works_without_the_erp(owner: psycopg.Connection, team: Team) -> None:
+    owner.execute("drop schema erp cascade")
+    set_up_batch(owner, "2026-11-19")
+    assert team.watch("2026-11-20 09:00") is not None
+
+
 @pytest.mark.parametrize(
     ("param", "value"),
     [("routine_days", 0), ("margin_minutes", -1), ("still_minutes", "30"), ("still_minutes", 0)],
