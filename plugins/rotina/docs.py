@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql
 
 from rotina import erp_contract
 from rotina.errors import SettingError
-from rotina.runs.agenda import Day, Entry, load_agenda
+from rotina.runs.agenda import WEEK, Entry, load_agenda
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 
 _MARKERS = re.compile(r"(<!-- timetable -->\n).*?(<!-- /timetable -->)", re.DOTALL)
-_WEEK: tuple[Day, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @dataclass(frozen=True)
@@ -102,16 +101,16 @@ class Routine:
 
 def when(entry: Entry) -> str:
     """The schedule of a program in words, without its time zone."""
-    days = sorted({_WEEK.index(day) for day in entry.days})
-    names = [_WEEK[day].capitalize() for day in days]
-    if len(days) == len(_WEEK):
+    days = sorted({WEEK.index(day) for day in entry.days})
+    names = [WEEK[day].capitalize() for day in days]
+    if len(days) == len(WEEK):
         on = "every day"
     elif len(days) > 2 and days[-1] - days[0] == len(days) - 1:
         on = f"{names[0]} to {names[-1]}"
     else:
         on = _enumerate(names)
     if entry.hours is None:
-        return f"{on}, every {entry.every_minutes} minutes"
+        return f"{on}, every {'hour' if entry.every_minutes == 60 else f'{entry.every_minutes} minutes'}"
     return f"{on} at {_enumerate([f'{hour:%H:%M}' for hour in entry.hours])}"
 
 

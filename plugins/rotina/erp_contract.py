@@ -136,6 +136,7 @@ sales_order = Table(
     _column("shipping_value", _MONEY, "Shipping in BRL", required=True),
     _column("total_value", _MONEY, "What the customer pays in BRL, with taxes", required=True),
     _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    _column("channel", Text, "Sales channel, as `site`, `store` or `phone`; empty: not known"),
     Index("sales_order_customer_id", "customer_id"),
     Index("sales_order_ordered_on", "ordered_on"),
     comment="One row per order.",
@@ -151,6 +152,47 @@ sales_order_item = Table(
     _column("quantity", Integer, "Units", required=True),
     _column("unit_value", _MONEY, "Price of one unit in BRL", required=True),
     comment="One row per product of an order.",
+)
+
+product_category = Table(
+    "product_category",
+    metadata,
+    _column("sku", Text, "Product code", key=True),
+    _column("level", SmallInteger, "Depth of the category: 1 is the widest", key=True),
+    _column("category_code", Text, "Code of the category", required=True),
+    _column("category_name", Text, "Name of the category", required=True),
+    comment="One row per category of a product, from the widest to the narrowest.",
+)
+
+payment = Table(
+    "payment",
+    metadata,
+    _column("payment_id", BigInteger, "Key of the payment", key=True),
+    _column("order_id", BigInteger, "Order that it pays", required=True),
+    _column("method", Text, "How it is paid, as `credit_card`, `pix` or `boleto`", required=True),
+    _column("installments", SmallInteger, "In how many parts; 1 for all at once", required=True),
+    _column("value", _MONEY, "What is paid this way in BRL", required=True),
+    _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("payment_order_id", "order_id"),
+    comment="One row per means of payment of an order.",
+)
+
+load_watermark = Table(
+    "load_watermark",
+    metadata,
+    _column("source", Text, "What was loaded: `sales_order` (items, payments too) or `customer`", key=True),
+    _column("loaded_on", Date, "The day, in local time, whose rows are all there", key=True),
+    _column(
+        "row_count",
+        BigInteger,
+        "Orders of that day, or customers registered on it: 0 confirms that there were none",
+        required=True,
+    ),
+    _column("loaded_at", _MOMENT, "When that load was complete", required=True),
+    comment=(
+        "One row per source and day, written when all of the day is loaded, a day without data included. "
+        "The daily file batch goes out only for days that stand here."
+    ),
 )
 
 receivable = Table(

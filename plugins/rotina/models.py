@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Numeric,
     Text,
+    Time,
     UniqueConstraint,
     func,
     text,
@@ -694,6 +695,10 @@ class MessageKey(Base):
     """The business key of every message ever written; it outlives the message: none is written twice."""
 
     __tablename__ = "message_key"
+    __table_args__ = (
+        # The newest keys, as include/sql/delivery_monitor asks for them; they are written in that order.
+        Index(None, "message_id", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
+    )
 
     dedupe_key: Mapped[str] = mapped_column(primary_key=True)
     message_id: Mapped[int]
@@ -933,3 +938,145 @@ class EmailTemplate(Base):
     updated_by: Mapped[str]
     #: The text part; empty: derived from the html. Last, because it hides sqlalchemy's function of that name.
     text: Mapped[str] = mapped_column(server_default=text("''"))
+
+
+# -- the daily file batch -----------------------------------------------------------------------------------
+
+
+class DailyFileSetting(Base):
+    """What a company decides about its daily file batch; one row. See docs/daily-files.md."""
+
+    __tablename__ = "daily_file_setting"
+    __table_args__ = (
+        CheckConstraint("singleton", name="one_row"),
+        CheckConstraint("acknowledge_within_hours between 1 and 720", name="acknowledge_in_range"),
+    )
+
+    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    #: What the partner calls this installation; part of the files' names.
+    instance_id: Mapped[str]
+    #: The first business date that the partner expects a batch of.
+    first_business_date: Mapped[dt.date]
+    #: Local time of the day after the business date until when the batch must have gone out.
+    due_at: Mapped[dt.time] = mapped_column(Time, server_default=text("'09:00'"))
+    #: Airflow connection of where the batch goes: type `fs` (a folder) or `sftp`.
+    connection_id: Mapped[str] = mapped_column(server_default=text("'daily_files'"))
+    #: Empty: the partner acknowledges nothing.
+    acknowledge_within_hours: Mapped[int | None]
+    active: Mapped[bool] = mapped_column(server_default=text("true"))
+    updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    updated_by: Mapped[str]
+
+
+class FileBatch(Base):
+    """The four files of one business date: revision 1, or a correction after the source changed.
+
+    The ledger tells how far it came: each instant is empty until that is done. A batch that never left is
+    made anew under its sequence; one that was delivered is corrected by the next revision.
+    """
+
+    __tablename__ = "file_batch"
+    __table_args__ = (
+        UniqueConstraint("business_date", "revision"),
+        UniqueConstraint("sequence"),
+        CheckConstraint("(sequence is null) = (generated_at is null)", name="numbered_when_generated"),
+        CheckConstraint("delivered_at is null or generated_at is not null", name="delivered_after_generated"),
+        CheckConstraint("verified_at is null or delivered_at is not null", name="verified_after_delivered"),
+        Index(
+            "file_batch_undelivered",
+            "sequence",
+            postgresql_where=text("sequence is not null and verified_at is null"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    business_date: Mapped[dt.date]
+    revision: Mapped[int] = mapped_column(server_default=text("1"))
+    #: The partner counts batches by it, without a gap, in the order in which they go out.
+    sequence: Mapped[int | None]
+    #: Until when it must have gone out.
+    due_at: Mapped[dt.datetime]
+    expected_at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
+    generated_at: Mapped[dt.datetime | None]
+    #: The files and the manifest stand at the partner under their final names.
+    delivered_at: Mapped[dt.datetime | None]
+    #: They were read again there and are what was made.
+    verified_at: Mapped[dt.datetime | None]
+    acknowledged_at: Mapped[dt.datetime | None]
+    #: Name and SHA-256 (hexadecimal) of the manifest.
+    manifest_name: Mapped[str | None]
+    manifest_sha256: Mapped[str | None]
+    #: What a correction changes, by feed: rows and bytes before and after.
+    differences: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    #: The last error on its way to the partner; empty when there is none.
+    error: Mapped[str | None]
+    #: The run that made it.
+    run_id: Mapped[int | None]
+
+
+class FileBatchFile(Base):
+    """One file of a batch."""
+
+    __tablename__ = "file_batch_file"
+    __table_args__ = (
+        CheckConstraint(
+            "feed in ('orders', 'orders_detail', 'orders_detail_categories', 'customers')", name="feed_known"
+        ),
+    )
+
+    batch_id: Mapped[int] = mapped_column(ForeignKey("file_batch.id", ondelete="CASCADE"), primary_key=True)
+    feed: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    #: Empty until generated, as are the next two and what was changed in the values, by column.
+    rows: Mapped[int | None]
+    bytes: Mapped[int | None]
+    #: Hexadecimal.
+    sha256: Mapped[str | None]
+    changed_values: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    generated_at: Mapped[dt.datetime | None]
+    delivered_at: Mapped[dt.datetime | None]
+    verified_at: Mapped[dt.datetime | None]
+    acknowledged_at: Mapped[dt.datetime | None]
+
+
+class Alert(Base):
+    """What the team is told of a problem on one day (delivery_monitor).
+
+    A problem that lasts has a row for each day, of which the last is open. See docs/delivery-monitor.md.
+    """
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        UniqueConstraint("problem", "subject", "raised_on"),
+        Index("alert_open", "problem", "subject", unique=True, postgresql_where=text("ended_at is null")),
+        CheckConstraint("mail_status in ('pending', 'sending', 'sent', 'unknown')", name="mail_status_known"),
+        CheckConstraint(
+            "recovery_status in ('pending', 'sending', 'sent', 'unknown')", name="recovery_status_known"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    #: Kind of problem, as `batch_missing` or `queue_waiting`.
+    problem: Mapped[str]
+    #: What has it: a business date, a routine and its date, a gateway.
+    subject: Mapped[str]
+    #: Local day of the monitor that found it.
+    raised_on: Mapped[dt.date]
+    raised_at: Mapped[dt.datetime]
+    #: When the monitor first saw it; earlier than `raised_at` on the second day of one that lasts.
+    began_at: Mapped[dt.datetime]
+    #: What the team is told (pt-BR), what to do, and a command to copy.
+    message: Mapped[str]
+    remedy: Mapped[str]
+    command: Mapped[str | None]
+    #: `sending` is written before the mail server is called; `unknown` is not sent again.
+    mail_status: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    #: The run whose e-mail told it, and when the mail server took that.
+    mail_run_id: Mapped[int | None]
+    mailed_at: Mapped[dt.datetime | None]
+    #: When the monitor saw that it is over, or found it again on another day, which has a row of its own.
+    ended_at: Mapped[dt.datetime | None]
+    #: As `mail_status`, of the e-mail that says that it is over; empty: there is nothing to say.
+    recovery_status: Mapped[str | None]
+    recovery_run_id: Mapped[int | None]
+    recovery_mailed_at: Mapped[dt.datetime | None]

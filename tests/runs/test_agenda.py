@@ -45,6 +45,7 @@ def test_the_agenda_of_this_project_is_valid_and_in_the_order_of_the_day() -> No
         ),
         ({"days": ["sunday"]}, "30 4 * * 0"),
         ({"hours": None, "every_minutes": 5}, "*/5 * * * 1,5"),
+        ({"hours": None, "every_minutes": 60}, "0 * * * 1,5"),
     ],
 )
 def test_an_entry_becomes_a_cron_expression(tmp_path: Path, changes: dict[str, Any], cron: str) -> None:
@@ -67,6 +68,7 @@ def test_an_entry_becomes_a_cron_expression(tmp_path: Path, changes: dict[str, A
         ({"every_minutes": 5}, "every_minutes", "give either hours or every_minutes"),
         ({"hours": None, "every_minutes": 7}, "every_minutes", "7 does not divide an hour"),
         ({"hours": None, "every_minutes": 0}, "every_minutes", "0 does not divide an hour"),
+        ({"hours": None, "every_minutes": 120}, "every_minutes", "120 does not divide an hour"),
         ({"summary": "never"}, "summary", "'always' or 'on_failure'"),
         ({"timezone": "America/Sampa"}, "timezone", "America/Sampa"),
         ({"holidays": "maybe"}, "holidays", "'run' or 'skip'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -19,6 +19,9 @@ AGENDA_FILE = Path(__file__).parents[3] / "include" / "agenda.yaml"
 EARLIEST_HOUR = dt.time(3, 0)
 
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+#: The days as `date.weekday` counts them.
+WEEK: tuple[Day, ...] = get_args(Day)
 
 _CRON_DAY = {
     "sunday": "0",
@@ -42,6 +45,7 @@ class Entry(BaseModel):
     hours: tuple[dt.time, ...] | None = Field(default=None, min_length=1)
     every_minutes: int | None = Field(default=None, validate_default=True)
     timezone: str
+    day_offset: int = Field(default=0, ge=-1, le=0)
     holidays: Literal["run", "skip"]
     summary: Literal["always", "on_failure"] = "always"
     active: bool
@@ -81,9 +85,9 @@ class Entry(BaseModel):
     @field_validator("every_minutes")
     @classmethod
     def _minutes_divide_the_hour(cls, minutes: int | None, info: ValidationInfo) -> int | None:
-        if minutes is not None and (not 1 <= minutes <= 30 or 60 % minutes):
+        if minutes is not None and (minutes < 1 or 60 % minutes):
             raise ValueError(
-                f"{minutes} does not divide an hour: give 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30"
+                f"{minutes} does not divide an hour: give 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30 or 60"
             )
         if "hours" in info.data and (info.data["hours"] is None) == (minutes is None):
             raise ValueError("give either hours or every_minutes")
@@ -98,12 +102,39 @@ class Entry(BaseModel):
             raise ValueError(f"{timezone!r} is not a time zone, as America/Sao_Paulo") from None
         return timezone
 
+    @field_validator("day_offset")
+    @classmethod
+    def _offset_is_of_one_run_a_day(cls, offset: int, info: ValidationInfo) -> int:
+        # Airflow moves the date by runs, which are days only then.
+        days, hours = info.data.get("days", ()), info.data.get("hours") or ()
+        if offset and (len(set(days)) < len(_CRON_DAY) or len(hours) != 1):
+            raise ValueError("needs one hour on every day of the week")
+        return offset
+
+    def business_date(self, day: dt.date) -> dt.date:
+        """The business date of what runs on a day: the day itself, or the one before (`day_offset`)."""
+        return day + dt.timedelta(days=self.day_offset)
+
+    def backfill_command(
+        self, first: dt.date, last: dt.date, again: Literal["failed", "completed"] = "failed"
+    ) -> str:
+        """The command that runs the business dates from `first` to `last`, in order, ready to copy.
+
+        Days that Airflow has a run of are run again where it `failed`, or in any case (`completed`).
+        A bare `--to-date` would be its midnight and leave the last day out.
+        """
+        return (
+            f"airflow backfill create --dag-id {self.routine} --from-date {first} --to-date {last}T23:59 "
+            f"--max-active-runs 1 --reprocess-behavior {again}"
+        )
+
     @property
     def cron(self) -> str:
         """The five-field cron expression of this entry, in its time zone."""
         days = "*" if len(set(self.days)) == len(_CRON_DAY) else ",".join(_CRON_DAY[day] for day in self.days)
         if self.hours is None:
-            return f"*/{self.every_minutes} * * * {days}"
+            minutes = "0" if self.every_minutes == 60 else f"*/{self.every_minutes}"
+            return f"{minutes} * * * {days}"
         hours = ",".join(str(hour.hour) for hour in self.hours)
         return f"{self.hours[0].minute} {hours} * * {days}"
 

@@ -27,7 +27,7 @@ def daily_routine(
 def frequent_routine(
     routine: str, *, title: str, doc_md: str | None, params: dict[str, Param]
 ) -> Callable[[Callable[[], Any]], Callable[[], DAG]]:
-    """Decorator of a DAG function: a routine that works off what there is, every few minutes.
+    """Decorator of a DAG function: a routine that works off what there is, every so many minutes.
 
     Its business date is the day it runs on. There is nothing to backfill: a later run does what a missed one
     left.

@@ -31,3 +31,6 @@ WAIT: dict[str, Any] = {
     "max_wait": dt.timedelta(minutes=5),
     "timeout": dt.timedelta(days=1),
 }
+
+#: Of a task that asks somebody who may never answer, while others wait for it.
+SOON: dict[str, Any] = {"execution_timeout": dt.timedelta(minutes=5), "retries": 1}

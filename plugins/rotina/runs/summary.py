@@ -31,6 +31,7 @@ ROUTINE_TITLES = {
     "billing_messages": "Mensagens de cobrança",
     "inactivity_monitor": "Monitor de inatividade",
     "class_transition": "Transição de classes",
+    "delivery_monitor": "Monitor de entregas",
     "message_archive": "Arquivo de mensagens",
     "queue_dispatch": "Envio da fila de mensagens",
     "signature_links": "Links de assinatura digital",
@@ -44,6 +45,7 @@ RUN_TYPE_TITLES = {
 }
 OUTCOME_TITLES = {"failed": "falha", "skipped": "ignorado"}
 REASON_TITLES = {
+    "alert_maybe_sent": "não se sabe se o e-mail de alerta chegou; ele não é enviado de novo",
     "invalid_invoice": "nota fiscal sem valor, com valor negativo ou sem data",
     "invoice_without_customer": "nota fiscal sem cliente",
     "known_problem": "problema já conhecido, ainda não corrigido no ERP",
@@ -89,6 +91,7 @@ REASON_TITLES = {
 }
 RECORD_TITLES = {
     "account": "conta",
+    "alert": "alerta",
     "gateway": "gateway",
     "invoice": "nota fiscal",
     "message": "mensagem",
@@ -102,6 +105,8 @@ DETAIL_TITLES = {
     "rules": "Regras ativas",
     "template": "Modelo de e-mail",
     "note": "Observação",
+    "problems": "Problemas encontrados",
+    "recovered": "Resolvidos",
     "ended_before": "Encerradas antes de",
     "attempts": "Tentativas arquivadas",
     "delivery_events": "Eventos de entrega apagados",

@@ -176,6 +176,11 @@ def effect(context: Context, work: Callable[[Run], T]) -> T:
         raise AirflowFailException(str(error)) from error
 
 
+def run_url(run: Run) -> str:
+    """Where the Airflow UI shows a run."""
+    return f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.routine}/runs/{run.dag_run_id}"
+
+
 def _do_step(connection: psycopg.Connection, run: Run, name: str, work: Work) -> None:
     refuse_future(run.date, load_agenda().entry(run.routine).zone)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -233,12 +238,9 @@ def report(context: Context, steps: list[str]) -> dict[str, Any]:
 
 
 def _send(connection: psycopg.Connection, run: Run, entry: Entry) -> str:
-    run_url = (
-        f"{conf.get('api', 'base_url', fallback='').rstrip('/')}/dags/{run.routine}/runs/{run.dag_run_id}"
-    )
     stands = f"The work of run record {run.id} stands ({run.status}), but its summary"
     try:
-        summary = send_summary(connection, run, entry.zone, run_url, MailHook().send)
+        summary = send_summary(connection, run, entry.zone, run_url(run), MailHook().send)
     except NotSentError as error:
         raise NotSentError(f"{stands} was not delivered: {error}") from error
     except SettingError as error:

@@ -1,0 +1,6 @@
+-- Give up what a run was sending when it was interrupted: nobody knows whether it was sent. No parameters.
+update crm.alert
+set
+    mail_status = case mail_status when 'sending' then 'unknown' else mail_status end,
+    recovery_status = case recovery_status when 'sending' then 'unknown' else recovery_status end
+where 'sending' in (mail_status, recovery_status)

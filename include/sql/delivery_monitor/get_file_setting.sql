@@ -1,0 +1,8 @@
+-- What the daily file batch is to be watched by; no row when it is not set up or switched off. No parameters.
+select
+    first_business_date,
+    due_at,
+    connection_id,
+    acknowledge_within_hours
+from crm.daily_file_setting
+where active
