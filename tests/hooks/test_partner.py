@@ -102,7 +102,9 @@ def test_sftp_with_a_key(define: Define, tmp_path: Path, passphrase: str | None)
             extra={
                 "path": str(folder),
                 "host_key": f"# {server.address} SSH-2.0-OpenSSH\n[{server.host}]:{server.port} {known}",
-                "private_key": server.key.export_private_key(passphrase=passphrase).decode().strip(),
+                "private_key": server.key.export_private_key(passphrase=passphrase, rounds=50)
+                .decode()
+                .strip(),
                 **({"private_key_passphrase": passphrase} if passphrase else {}),
             },
         )
@@ -141,7 +143,7 @@ def test_several_host_keys(define: Define, monkeypatch: pytest.MonkeyPatch) -> N
             assert read[0].host_keys == (KEY.convert_to_public(), other)
 
 
-LOCKED = KEY.export_private_key(passphrase="right").decode()
+LOCKED = KEY.export_private_key("pkcs8-pem", "right").decode()
 UNLOCKED = KEY.export_private_key().decode()
 
 
