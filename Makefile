@@ -50,8 +50,9 @@ check: $(DEVELOPMENT) ## Style, types, SQL style, freshness of the generated doc
 bench: $(DEVELOPMENT) ## Run the benchmarks; writes benchmarks/results.json
 	@$(RUN) benchmarks $(ARGS)
 
-chaos: $(DEVELOPMENT) ## Kill dispatchers and PostgreSQL, count what was sent: make chaos KILLS=50 SEED=1
+chaos: $(DEVELOPMENT) ## Kill dispatchers and PostgreSQL, cut the partner's line, count: make chaos KILLS=50 CUTS=50 SEED=1
 	@$(RUN) tests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED))
+	@$(RUN) tests.chaos.cuts --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
 
 plans: $(DEVELOPMENT) ## Read what a claim reads with 5 million sent and 50,000 waiting messages, and an old transaction
 	@ROTINA_SENT_MESSAGES=5000000 $(RUN) pytest tests/messaging/test_queue_plans.py -k a_claim_reads --timeout 1800
