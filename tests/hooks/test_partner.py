@@ -173,7 +173,7 @@ UNLOCKED = KEY.export_private_key().decode()
         ({}, {"private_key": UNLOCKED.replace("\n", " ")}, "extra private_key: is no private key"),
         ({}, {"private_key": LOCKED}, "extra private_key: .*private_key_passphrase"),
         ({}, {"private_key": LOCKED, "private_key_passphrase": "hunter2"},
-         "extra private_key_passphrase: does not open"),
+         "extra private_key: cannot be read with the extra private_key_passphrase"),
         ({}, {"timeout": 0}, "extra timeout = 0: must be a number of seconds"),
         ({}, {"timeout": "soon"}, "extra timeout = 'soon'"),
         ({}, {"connect_timeout": True}, "extra connect_timeout = True"),
@@ -245,10 +245,8 @@ def test_the_connections_of_the_page_are_taken(
         extra = fields["extra"]
         kinds.append((fields["conn_type"], "password" in fields, "private_key" in extra))
         if "private_key" in extra:
-            assert (
-                extra["private_key"].splitlines()[::2]
-                == UNLOCKED.splitlines()[:: len(UNLOCKED.splitlines()) - 1]
-            )
+            first, *_, last = UNLOCKED.splitlines()
+            assert extra["private_key"].splitlines()[::2] == [first, last]
             extra["private_key"] = UNLOCKED
         if fields["conn_type"] == "fs":
             extra["path"] = str(tmp_path)

@@ -167,16 +167,15 @@ class _Fields:
         text = self._text("private_key")
         if not text:
             return None
+        passphrase = self._text("private_key_passphrase") or None
         try:
-            return asyncssh.import_private_key(text + "\n", self._text("private_key_passphrase") or None)
-        except asyncssh.KeyEncryptionError:
-            problem = "does not open the private_key"
-            raise SettingError(self.name("extra private_key_passphrase"), None, problem) from None
-        except asyncssh.KeyImportError:
-            problem = (
-                "is no private key, or one that needs the extra private_key_passphrase; give the text of "
-                "the whole file, with its line breaks as \\n"
-            )
+            return asyncssh.import_private_key(f"{text}\n", passphrase)
+        except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
+            problem = "is no private key; give the text of the whole file, with its line breaks as \\n"
+            if passphrase is None:
+                problem += ", and the extra private_key_passphrase if it has one"
+            else:
+                problem = f"cannot be read with the extra private_key_passphrase, or {problem}"
             raise SettingError(self.name("extra private_key"), None, problem) from None
 
     def _seconds(self, name: str, default: float) -> float:
