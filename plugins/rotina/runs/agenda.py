@@ -42,6 +42,7 @@ class Entry(BaseModel):
     hours: tuple[dt.time, ...] | None = Field(default=None, min_length=1)
     every_minutes: int | None = Field(default=None, validate_default=True)
     timezone: str
+    day_offset: int = Field(default=0, ge=-1, le=0)
     holidays: Literal["run", "skip"]
     summary: Literal["always", "on_failure"] = "always"
     active: bool
@@ -97,6 +98,26 @@ class Entry(BaseModel):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{timezone!r} is not a time zone, as America/Sao_Paulo") from None
         return timezone
+
+    @field_validator("day_offset")
+    @classmethod
+    def _offset_is_of_one_run_a_day(cls, offset: int, info: ValidationInfo) -> int:
+        # Airflow moves the date by runs, which are days only then.
+        days, hours = info.data.get("days", ()), info.data.get("hours") or ()
+        if offset and (len(set(days)) < len(_CRON_DAY) or len(hours) != 1):
+            raise ValueError("needs one hour on every day of the week")
+        return offset
+
+    def business_date(self, day: dt.date) -> dt.date:
+        """The business date of what runs on a day: the day itself, or the one before (`day_offset`)."""
+        return day + dt.timedelta(days=self.day_offset)
+
+    def backfill_command(self, first: dt.date, last: dt.date) -> str:
+        """The command that runs the business dates from `first` to `last`, in order, ready to copy."""
+        return (
+            f"airflow backfill create --dag-id {self.routine} --from-date {first} --to-date {last}T23:59 "
+            "--max-active-runs 1 --reprocess-behavior failed"
+        )
 
     @property
     def cron(self) -> str:

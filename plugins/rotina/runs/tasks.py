@@ -56,8 +56,8 @@ def begin(context: Context, check: Check) -> dict[str, Any]:
     problem: SettingError | None = None
     business_date = None
     try:
-        business_date = business_date_of(_occasion(context), entry.zone)
-        refuse_future(business_date, entry.zone)
+        business_date = business_date_of(_occasion(context), entry.zone, entry.day_offset)
+        refuse_future(business_date, entry.zone, day_offset=entry.day_offset)
     except SettingError as error:
         problem, business_date = error, None
     dag_run = context["dag_run"]
@@ -177,7 +177,8 @@ def effect(context: Context, work: Callable[[Run], T]) -> T:
 
 
 def _do_step(connection: psycopg.Connection, run: Run, name: str, work: Work) -> None:
-    refuse_future(run.date, load_agenda().entry(run.routine).zone)
+    entry = load_agenda().entry(run.routine)
+    refuse_future(run.date, entry.zone, day_offset=entry.day_offset)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         outcome = work(connection, run)
