@@ -116,7 +116,7 @@ class Entry(BaseModel):
         """The command that runs the business dates from `first` to `last`, in order, ready to copy."""
         return (
             f"airflow backfill create --dag-id {self.routine} --from-date {first} --to-date {last}T23:59 "
-            "--max-active-runs 1 --reprocess-behavior failed"
+            "--max-active-runs 1 --reprocess-behavior completed"
         )
 
     @property

@@ -1,0 +1,1 @@
+"""The daily file batch: four files for the partner, every day, complete and proved."""
