@@ -11,7 +11,7 @@ ENV PYTHONUNBUFFERED=1 \
 
 # The folders are the mount points of volumes, which take their owner from here.
 RUN useradd --uid 50000 --no-create-home --home-dir /opt/airflow rotina \
-    && install --directory --owner=rotina /opt/airflow /opt/airflow/logs /opt/airflow/auth
+    && install --directory --owner=rotina /opt/airflow /opt/airflow/logs /opt/airflow/auth /opt/airflow/files
 
 WORKDIR /opt/rotina
 COPY requirements.txt constraints.txt ./

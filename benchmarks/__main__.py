@@ -13,6 +13,7 @@ from benchmarks import (  # noqa: F401 - they register themselves
     billing_messages,
     birthday_emails,
     class_transition,
+    daily_file_batch,
     erp_hook,
     inactivity_monitor,
     queue_dispatch,
@@ -34,6 +35,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=Sizes.messages)
     parser.add_argument("--old-messages", type=int, default=Sizes.old_messages)
     parser.add_argument("--movements", type=int, default=Sizes.movements)
+    parser.add_argument("--orders", type=int, default=Sizes.orders)
     arguments = parser.parse_args()
     sizes = Sizes(
         arguments.accounts,
@@ -41,6 +43,7 @@ def main() -> int:
         arguments.messages,
         arguments.old_messages,
         arguments.movements,
+        arguments.orders,
     )
 
     results: list[Result] = []

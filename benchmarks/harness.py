@@ -24,6 +24,7 @@ class Sizes:
     messages: int = 50_000
     old_messages: int = 5_000_000
     movements: int = 20_000_000
+    orders: int = 2_000_000
 
 
 @dataclass(frozen=True)

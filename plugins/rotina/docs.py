@@ -1,7 +1,8 @@
 """`python -m rotina.docs [--check]`: writes the docs that repeat what the code says, or checks them.
 
-docs/dags.md is made from the DAG files and the agenda, docs/connecting-an-erp.md from the ERP contract, and
-the timetable in README.md from the agenda. The words around them are in docs/templates.
+docs/dags.md is made from the DAG files and the agenda, docs/connecting-an-erp.md from the ERP contract,
+docs/daily-file-feeds.md from the feeds, and the timetable in README.md from the agenda. The words around them are in
+docs/templates.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sqlalchemy.dialects import postgresql
 
 from rotina import erp_contract
 from rotina.errors import SettingError
+from rotina.files.feeds import FEEDS
 from rotina.runs.agenda import WEEK, Entry, load_agenda
 
 if TYPE_CHECKING:
@@ -111,7 +113,8 @@ def when(entry: Entry) -> str:
         on = _enumerate(names)
     if entry.hours is None:
         return f"{on}, every {'hour' if entry.every_minutes == 60 else f'{entry.every_minutes} minutes'}"
-    return f"{on} at {_enumerate([f'{hour:%H:%M}' for hour in entry.hours])}"
+    day_before = ", for the day before" if entry.day_offset else ""
+    return f"{on} at {_enumerate([f'{hour:%H:%M}' for hour in entry.hours])}{day_before}"
 
 
 def routines(repository: Path = REPOSITORY) -> list[Routine]:
@@ -156,10 +159,11 @@ def render(repository: Path = REPOSITORY) -> dict[Path, str]:
         "sql_type": _sql_type,
         "needed": _needed,
         "cell": _cell,
+        "feeds": FEEDS,
     }
     files = {
         repository / "docs" / name: templates.get_template(f"{name}.j2").render(values)
-        for name in ("dags.md", "connecting-an-erp.md")
+        for name in ("dags.md", "connecting-an-erp.md", "daily-file-feeds.md")
     }
     readme = repository / "README.md"
     if readme.exists():

@@ -66,6 +66,7 @@ customer = Table(
     _column("birth_on", Date, "Birth date of a person"),
     _column("created_at", _MOMENT, "When the customer was registered", required=True),
     _column("updated_at", _MOMENT, _UPDATED_AT, required=True),
+    Index("customer_created_at", "created_at"),
     comment="One row per customer.",
 )
 

@@ -23,6 +23,10 @@ class SettingError(RotinaError):
         self.problem = problem
 
 
+class NothingToDoError(RotinaError):
+    """There is nothing to do for the business date of a run, and that is no failure. The message is for people."""
+
+
 class RunBusyError(RotinaError):
     """Another run of the same routine is still at work."""
 

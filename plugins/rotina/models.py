@@ -980,6 +980,7 @@ class FileBatch(Base):
         UniqueConstraint("business_date", "revision"),
         UniqueConstraint("sequence"),
         CheckConstraint("(sequence is null) = (generated_at is null)", name="numbered_when_generated"),
+        CheckConstraint("delivery_began_at is null or generated_at is not null", name="begun_after_generated"),
         CheckConstraint("delivered_at is null or generated_at is not null", name="delivered_after_generated"),
         CheckConstraint("verified_at is null or delivered_at is not null", name="verified_after_delivered"),
         Index(
@@ -998,6 +999,8 @@ class FileBatch(Base):
     due_at: Mapped[dt.datetime]
     expected_at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
     generated_at: Mapped[dt.datetime | None]
+    #: From then on the partner may have some of it, and it is not made anew any more.
+    delivery_began_at: Mapped[dt.datetime | None]
     #: The files and the manifest stand at the partner under their final names.
     delivered_at: Mapped[dt.datetime | None]
     #: They were read again there and are what was made.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.trigger import CronPartitionTimetable
+from airflow.utils import timezone
 
 from rotina.runs.agenda import load_agenda
 
@@ -43,6 +46,27 @@ def test_every_dag_follows_the_agenda(dags: DagBag) -> None:
         assert dag.start_date is not None
         as_scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag)).timetable
         assert as_scheduled.summary == (entry.cron if entry.active else "None")
+
+
+@pytest.mark.parametrize(
+    ("routine", "dates"),
+    [
+        ("account_data_refresh", ["2026-11-20", "2026-11-21", "2026-11-22"]),
+        ("daily_file_batch", ["2026-11-19", "2026-11-20", "2026-11-21"]),
+    ],
+)
+def test_a_scheduled_run_has_the_business_date_of_the_agenda(dags: DagBag, routine: str, dates: list[str]) -> None:
+    """Three days in a row; a backfill of these dates has the same keys and the same partitions."""
+    dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dags.dags[routine]))
+    timetable = dag.timetable
+    assert isinstance(timetable, CronPartitionTimetable)
+    hour = (load_agenda().entry(routine).hours or ())[0]
+    ticks = [dt.datetime(2026, 11, day, hour.hour + 3, hour.minute, tzinfo=dt.UTC) for day in (20, 21, 22)]
+    scheduled = [timetable._get_partition_info(timezone.coerce_datetime(tick)) for tick in ticks]
+    assert [key for _, key in scheduled] == dates
+    first, last = (dt.datetime.fromisoformat(f"{date}T00:00+00:00") for date in (dates[0], dates[-1]))
+    backfilled = timetable.iter_partition_dagrun_infos(earliest=first, latest=last + dt.timedelta(hours=23))
+    assert [(info.partition_date, info.partition_key) for info in backfilled] == scheduled
 
 
 def test_every_dag_tells_what_to_do_when_it_fails(dags: DagBag) -> None:

@@ -25,8 +25,8 @@ TABLES = {
             "audience_account", "class_rule", "dunning_exception", "dunning_step", "gateway", "integration",
             "message_template", "monitoring_profile", "monitoring_profile_user", "routine_recipient",
             "send_window", "suppression", "team", "team_member"],
-    "erp": ["contract", "customer", "health_plan_adhesion", "invoice", "quote", "receivable", "sales_order",
-            "sales_order_item", "signature_request"],
+    "erp": ["contract", "customer", "health_plan_adhesion", "invoice", "load_watermark", "payment",
+            "product_category", "quote", "receivable", "sales_order", "sales_order_item", "signature_request"],
 }  # fmt: skip
 #: What must not be found, as the end of a `select count(*) from`.
 NEVER = {
@@ -52,6 +52,22 @@ NEVER = {
         erp.sales_order as o
         where items_value is distinct from
             (select sum(quantity * unit_value) from erp.sales_order_item as i where i.order_id = o.order_id)
+    """,
+    "order that is not paid as it should be": """
+        erp.sales_order as o
+        where total_value is distinct from
+            (select sum(value) from erp.payment as p where p.order_id = o.order_id)
+            or exists (select from erp.payment as p where p.order_id = o.order_id and value <= 0)
+    """,
+    "day that is not loaded as it is": """
+        erp.load_watermark as w
+        where row_count <> case source when 'sales_order'
+            then (select count(*) from erp.sales_order where ordered_on = loaded_on)
+            else (select count(*) from erp.customer where created_at::date = loaded_on) end
+    """,
+    "product without its two categories": """
+        erp.sales_order_item as i
+        where (select count(*) from erp.product_category as c where c.sku = i.sku) <> 2
     """,
     "receivable without a contract in force": """
         erp.receivable
@@ -142,6 +158,7 @@ def test_counts_are_what_the_tables_hold(database: str, owner: psycopg.Connectio
         "erp.contract": counts.contracts,
         "erp.sales_order": counts.orders,
         "erp.sales_order_item": counts.order_items,
+        "erp.payment": counts.payments,
         "erp.receivable": counts.receivables,
         "erp.signature_request": counts.signature_requests,
         "erp.health_plan_adhesion": counts.adhesions,
@@ -195,6 +212,10 @@ def test_every_size_has_something_to_show(
     assert one(owner, "select count(*) from erp.invoice where issued_on = %s", business_date) >= 3 + 3
     assert one(owner, "select count(*) from erp.quote where quoted_on = %s", business_date) >= 3
     assert one(owner, "select count(*) from erp.sales_order where ordered_on = %s", business_date) >= 3
+    yesterday = business_date - dt.timedelta(days=1)
+    assert one(owner, "select count(*) from erp.sales_order where ordered_on = %s", yesterday) >= 3
+    assert one(owner, "select count(*) from erp.load_watermark where loaded_on = %s", yesterday) == 2
+    assert one(owner, "select first_business_date from crm.daily_file_setting") == yesterday
     assert one(owner, "select count(*) from crm.audience_account join crm.account on account_id = id") >= 1
 
 

@@ -50,29 +50,29 @@ def identity(folder: Path) -> dict[str, tuple[int, int]]:
 # What a delivery does
 
 
-def test_a_batch_arrives_as_it_was_made(partner: OpenPartner, folder: Path, batch: Batch) -> None:
-    with partner() as target:
+def test_a_batch_arrives_as_it_was_made(open_partner: OpenPartner, folder: Path, batch: Batch) -> None:
+    with open_partner() as target:
         batch.deliver(target)
         assert standing(folder) == batch.hashes
         batch.verify(target)
 
 
-def test_delivered_again_nothing_is_sent(partner: OpenPartner, folder: Path, batch: Batch) -> None:
-    with partner() as target:
+def test_delivered_again_nothing_is_sent(open_partner: OpenPartner, folder: Path, batch: Batch) -> None:
+    with open_partner() as target:
         batch.deliver(target)
         before = identity(folder)
         batch.deliver(target)
-    with partner() as target:
+    with open_partner() as target:
         batch.deliver(target)
     assert identity(folder) == before
 
 
-def test_files_without_rows_and_without_a_byte(partner: OpenPartner, folder: Path, tmp_path: Path) -> None:
+def test_files_without_rows_and_without_a_byte(open_partner: OpenPartner, folder: Path, tmp_path: Path) -> None:
     batch = make_batch(tmp_path / "spool", sizes=(0, 0, 0, 0))
     empty = tmp_path / "empty"
     empty.touch()
     nothing = replace(batch.files[0], path=empty, bytes=0, sha256=hashlib.sha256().hexdigest())
-    with partner() as target:
+    with open_partner() as target:
         batch.deliver(target)
         assert standing(folder) == batch.hashes
         target.deliver([nothing, *batch.files[1:]], batch.manifest)
@@ -81,11 +81,11 @@ def test_files_without_rows_and_without_a_byte(partner: OpenPartner, folder: Pat
 
 
 def test_a_correction_replaces_the_files_of_the_day(
-    partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch
+    open_partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch
 ) -> None:
     (folder / "ICOMMKT_ORDERS_LOJA-1_20261119").write_text("the day before")
     before = standing(folder)
-    with partner() as target, Observer(folder, batch, corrected) as observer:
+    with open_partner() as target, Observer(folder, batch, corrected) as observer:
         batch.deliver(target)
         corrected.deliver(target)
     assert standing(folder) == {**before, **corrected.hashes}
@@ -146,7 +146,7 @@ def test_the_order_in_which_the_partner_sees_it(folder: Path, batch: Batch, corr
 
 
 def test_what_was_sent_before_a_cut_is_used_and_the_rest_of_it_removed(
-    partner: OpenPartner, folder: Path, batch: Batch, caplog: pytest.LogCaptureFixture
+    open_partner: OpenPartner, folder: Path, batch: Batch, caplog: pytest.LogCaptureFixture
 ) -> None:
     orders, detail, *_ = batch.files
     shutil.copy(orders.path, folder / f".{orders.name}.0123456789abcdef.part")
@@ -156,7 +156,7 @@ def test_what_was_sent_before_a_cut_is_used_and_the_rest_of_it_removed(
     for name in others:
         (folder / name).touch()
     caplog.set_level(logging.INFO, logger="rotina.files.delivery")
-    with partner() as target:
+    with open_partner() as target:
         batch.deliver(target)
         batch.verify(target)
     assert standing(folder).keys() == {*batch.hashes, *others}
@@ -167,9 +167,9 @@ def test_what_was_sent_before_a_cut_is_used_and_the_rest_of_it_removed(
 
 @pytest.mark.parametrize("damage", ["removed", "shorter", "another byte"])
 def test_what_was_lost_at_the_partner_is_found_and_mended(
-    partner: OpenPartner, folder: Path, batch: Batch, damage: str
+    open_partner: OpenPartner, folder: Path, batch: Batch, damage: str
 ) -> None:
-    with partner() as target:
+    with open_partner() as target:
         batch.deliver(target)
         (folder / ACK).touch()
         customers = folder / batch.files[3].name
@@ -189,8 +189,8 @@ def test_what_was_lost_at_the_partner_is_found_and_mended(
 # The partner's acknowledgement
 
 
-def test_acknowledgement_absent_empty_and_present(partner: OpenPartner, folder: Path, batch: Batch) -> None:
-    with partner() as target:
+def test_acknowledgement_absent_empty_and_present(open_partner: OpenPartner, folder: Path, batch: Batch) -> None:
+    with open_partner() as target:
         assert not target.acknowledgement(MANIFEST)
         batch.deliver(target)
         assert not target.acknowledgement(MANIFEST)
@@ -203,9 +203,9 @@ def test_acknowledgement_absent_empty_and_present(partner: OpenPartner, folder: 
 
 
 def test_the_acknowledgement_of_a_batch_is_not_that_of_its_correction(
-    partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch
+    open_partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch
 ) -> None:
-    with partner() as target:
+    with open_partner() as target:
         batch.deliver(target)
         (folder / ACK).touch()
         corrected.deliver(target)
@@ -224,7 +224,7 @@ def delivered(folder: Path, batch: Batch) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("damage", ["removed", "shorter", "another byte"])
 def test_a_spool_that_changed_is_not_delivered(
-    partner: OpenPartner,
+    open_partner: OpenPartner,
     folder: Path,
     delivered: dict[str, tuple[int, int]],
     corrected: Batch,
@@ -236,7 +236,7 @@ def test_a_spool_that_changed_is_not_delivered(
         path.unlink()
     else:
         path.write_bytes(content[:-1] + (b"" if damage == "shorter" else bytes([content[-1] ^ 1])))
-    with partner() as target, pytest.raises(DeliveryError, match="make the batch anew") as caught:
+    with open_partner() as target, pytest.raises(DeliveryError, match="make the batch anew") as caught:
         corrected.deliver(target)
     assert str(path) in str(caught.value)
     assert not caught.value.try_again
@@ -245,10 +245,10 @@ def test_a_spool_that_changed_is_not_delivered(
 
 @pytest.mark.parametrize("name", [NAMES[1], MANIFEST])
 def test_a_directory_in_the_place_of_a_file(
-    partner: OpenPartner, folder: Path, batch: Batch, name: str
+    open_partner: OpenPartner, folder: Path, batch: Batch, name: str
 ) -> None:
     (folder / name).mkdir()
-    with partner() as target, pytest.raises(DeliveryError, match=f"{name} is a directory") as caught:
+    with open_partner() as target, pytest.raises(DeliveryError, match=f"{name} is a directory") as caught:
         batch.deliver(target)
     assert not caught.value.try_again
     assert {path.name for path in folder.iterdir()} == {name}
@@ -691,12 +691,12 @@ def test_a_sender_that_is_killed(
     assert observer.problems == []
 
 
-def test_two_deliveries_at_once(partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch) -> None:
+def test_two_deliveries_at_once(open_partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch) -> None:
     """The lock of the routine forbids it; the partner sees nothing half-done even so."""
 
     def deliver(_: int) -> RotinaError | None:
         try:
-            with partner() as target:
+            with open_partner() as target:
                 corrected.deliver(target)
         except DeliveryError as error:
             return error
@@ -704,7 +704,7 @@ def test_two_deliveries_at_once(partner: OpenPartner, folder: Path, batch: Batch
 
     with Observer(folder, batch, corrected) as observer:
         for _ in range(3):
-            with partner() as target:
+            with open_partner() as target:
                 batch.deliver(target)
             with ThreadPoolExecutor(3) as pool:
                 errors = [error for error in pool.map(deliver, range(3)) if error]

@@ -77,5 +77,6 @@ def test_the_example_file_names_every_setting_with_its_default() -> None:
     lines = (REPOSITORY / ".env.example").read_text().splitlines()
     example = dict(line.removeprefix("#").split("=", 1) for line in lines if line.startswith("#ROTINA_"))
     del example["ROTINA_CHROMIUM"]  # of the tests only
-    assert set(example) == {"ROTINA_HOME", "ROTINA_DEMO_ACCOUNTS", "ROTINA_DEMO_SEED", *PORT_SETTINGS}
+    own = {"ROTINA_HOME", "ROTINA_FILES_FOLDER", "ROTINA_DEMO_ACCOUNTS", "ROTINA_DEMO_SEED"}
+    assert set(example) == own | set(PORT_SETTINGS)
     assert LocalSettings.from_environment(example) == LocalSettings()

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,7 @@ from rotina.local import supervision
 from rotina.local.environment import airflow_environment, load_secrets
 from rotina.local.postgres import AIRFLOW_DATABASE, EmbeddedPostgres
 from rotina.local.settings import LocalSettings
-from rotina.local.stack import Stack, StackError, business_today, check_ports
+from rotina.local.stack import Stack, StackError, business_dates, business_today, check_ports
 from rotina.local.supervision import PARTS, Supervision
 from rotina.messaging.unsubscribe import unsubscribe_url
 
@@ -96,6 +97,12 @@ def test_today_is_not_in_the_future(tmp_path: Path, taken: int) -> None:
     stack = Stack(LocalSettings(home=tmp_path / "home", smtp_port=taken))
     with pytest.raises(StackError, match=f"port {taken} is taken"):  # the next thing that is looked at
         stack.day(business_today())
+
+
+def test_a_day_runs_each_routine_for_its_business_date() -> None:
+    dates = business_dates(dt.date(2026, 3, 1))
+    assert dates["account_data_refresh"] == dt.date(2026, 3, 1)
+    assert dates["daily_file_batch"] == dt.date(2026, 2, 28)
 
 
 def test_reset_deletes_its_own_files_only(tmp_path: Path) -> None:
@@ -222,6 +229,11 @@ def test_what_airflow_is_told(tmp_path: Path, postgres: EmbeddedPostgres) -> Non
     assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:9090/execution/"
     assert json.loads(environment["AIRFLOW_CONN_ERP_DB"])["login"] == "rotina_task"
     assert json.loads(environment["AIRFLOW_CONN_SMTP_DEFAULT"])["port"] == 9025
+    partner = json.loads(environment["AIRFLOW_CONN_DAILY_FILES"])
+    assert (partner["conn_type"], Path(partner["extra"]["path"]).is_dir()) == ("fs", True)
+    assert environment["ROTINA_FILES_FOLDER"] == str(tmp_path / "daily-files")
+    elsewhere = airflow_environment(replace(settings, files_folder=tmp_path / "elsewhere"), postgres)
+    assert elsewhere["ROTINA_FILES_FOLDER"] == str(tmp_path / "elsewhere")
     gateway = json.loads(environment["AIRFLOW_CONN_MESSAGE_GATEWAY"])
     assert gateway["password"] == load_secrets(tmp_path).gateway_token
     (key,) = json.loads(environment["AIRFLOW_CONN_UNSUBSCRIBE"])["password"].split(",")

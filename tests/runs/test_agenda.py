@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,9 @@ def test_an_entry_becomes_a_cron_expression(tmp_path: Path, changes: dict[str, A
         ({"hours": None, "every_minutes": 7}, "every_minutes", "7 does not divide an hour"),
         ({"hours": None, "every_minutes": 0}, "every_minutes", "0 does not divide an hour"),
         ({"hours": None, "every_minutes": 120}, "every_minutes", "120 does not divide an hour"),
+        ({"day_offset": -1}, "day_offset", "one hour on every day of the week"),
+        ({"day_offset": 1}, "day_offset", "less than or equal to 0"),
+        ({"day_offset": -2}, "day_offset", "greater than or equal to -1"),
         ({"summary": "never"}, "summary", "'always' or 'on_failure'"),
         ({"timezone": "America/Sampa"}, "timezone", "America/Sampa"),
         ({"holidays": "maybe"}, "holidays", "'run' or 'skip'"),
@@ -118,3 +122,13 @@ def test_a_frequent_routine_is_not_among_the_daily_ones(tmp_path: Path) -> None:
 
 def test_an_inactive_routine_is_not_among_the_daily_ones(tmp_path: Path) -> None:
     assert load_agenda(agenda_with(tmp_path, {**ENTRY, "active": False})).daily() == []
+
+
+def test_a_program_may_work_for_the_day_before(tmp_path: Path) -> None:
+    week = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+    agenda = load_agenda(agenda_with(tmp_path, {**ENTRY, "days": week, "day_offset": -1}))
+    entry = agenda.entry("account_data_refresh")
+    assert entry.business_date(dt.date(2026, 3, 1)) == dt.date(2026, 2, 28)
+    assert "--from-date 2026-02-27 --to-date 2026-02-28T23:59 " in entry.backfill_command(
+        dt.date(2026, 2, 27), dt.date(2026, 2, 28)
+    )

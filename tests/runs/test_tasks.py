@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from rotina.errors import NotSentError, RotinaError, SettingError
+from rotina.errors import NothingToDoError, NotSentError, RotinaError, SettingError
 from rotina.local.mailbox import Mailbox
 from rotina.runs import agenda, record, tasks
 from rotina.runs.record import Outcome, Run
@@ -164,6 +164,18 @@ def test_a_wait_refuses_a_wrong_setting_at_once(owner: psycopg.Connection) -> No
     with pytest.raises(AirflowFailException, match="rule = 'x': is wrong"):
         tasks.wait(context("wait"), ask)
     assert attempts(owner)[0][5] == "rule = 'x': is wrong"
+
+
+def test_a_wait_ends_a_run_that_has_nothing_to_do(owner: psycopg.Connection, mailbox: Mailbox) -> None:
+    def ask(connection: psycopg.Connection, run: Run) -> str | None:
+        raise NothingToDoError("not yet expected")
+
+    tasks.begin(context(params={"wait_minutes": 5}), accept)
+    with pytest.raises(AirflowSkipException, match="not yet expected"):
+        tasks.wait(context("wait"), ask)
+    assert tasks.report(context("report"), ["work"]) == {"status": "skipped", "summary": "none"}
+    assert attempts(owner)[0][5] == "not yet expected"
+    assert len(mailbox) == 0
 
 
 def broken(connection: psycopg.Connection, run: Run) -> Outcome:

@@ -17,6 +17,12 @@ select 'erp.health_plan_adhesion' where exists (select from erp.health_plan_adhe
 union all
 select 'erp.invoice' where exists (select from erp.invoice)
 union all
+select 'erp.load_watermark' where exists (select from erp.load_watermark)
+union all
+select 'erp.payment' where exists (select from erp.payment)
+union all
+select 'erp.product_category' where exists (select from erp.product_category)
+union all
 select 'erp.quote' where exists (select from erp.quote)
 union all
 select 'erp.receivable' where exists (select from erp.receivable)

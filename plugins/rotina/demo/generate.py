@@ -56,6 +56,7 @@ _ROWS_PER_BLOCK = 500_000
 
 _DOMAINS = np.array(["example.com", "example.org", "example.net"])
 _STORES = np.array(["SP01", "SP02", "RJ01", "WEB"])
+_PAYMENT_METHODS = np.array(["credit_card", "pix", "boleto"])
 _PRODUCTS = np.array(
     ["Cafeteira", "Liquidificador", "Ventilador", "Fone de ouvido", "Mochila", "Caderno", "Garrafa térmica",
      "Luminária", "Teclado", "Cadeira", "Panela", "Toalha"]
@@ -307,8 +308,8 @@ def _contracts(plan: Plan, block: int, rng: np.random.Generator, customers: dict
 def _orders(
     plan: Plan, block: int, rng: np.random.Generator, customers: dict[str, NDArray[Any]], buying: NDArray[Any]
 ) -> Iterator[Rows]:
-    """The orders of the last year, one per customer on average, and their one to three items."""
-    owner, ordered_at, number = _events(plan, block, rng, customers, buying, plan.customers, _YEAR)
+    """The orders of the last year, one per customer on average, their one to three items, and payments."""
+    owner, ordered_at, number = _events(plan, block, rng, customers, buying, plan.customers, _YEAR, yesterday=True)
     item_count = rng.integers(1, 4, len(owner))
     order = np.repeat(np.arange(len(owner)), item_count)
     line_number = np.arange(len(order)) - np.repeat(np.cumsum(item_count) - item_count, item_count) + 1
@@ -319,6 +320,11 @@ def _orders(
     shipping = rng.integers(0, 5000, len(owner))
     recent = ordered_at >= plan.today - np.timedelta64(2, "D")
     status = np.where(rng.random(len(owner)) < 0.03, "cancelled", np.where(recent, "open", "invoiced"))
+    store = rng.choice(_STORES, len(owner))
+    total = (items - discount + shipping + items // 10) / 100  # a tenth of taxes
+    updated_at = np.where(
+        status == "open", ordered_at, _later(plan, rng, ordered_at, at_most=np.timedelta64(2, "D"))
+    )
     yield Rows(
         erp_contract.sales_order,
         {
@@ -326,15 +332,14 @@ def _orders(
             "code": CODE_OFFSET + number,
             "customer_id": customers["customer_id"][owner],
             "ordered_on": ordered_at.astype("M8[D]"),
-            "store_code": rng.choice(_STORES, len(owner)),
+            "store_code": store,
             "status": status,
             "items_value": items / 100,
             "discount_value": discount / 100,
             "shipping_value": shipping / 100,
-            "total_value": (items - discount + shipping + items // 10) / 100,  # a tenth of taxes
-            "updated_at": np.where(
-                status == "open", ordered_at, _later(plan, rng, ordered_at, at_most=np.timedelta64(2, "D"))
-            ),
+            "total_value": total,
+            "updated_at": updated_at,
+            "channel": np.where(store == "WEB", "site", np.where(number % 10 == 0, "phone", "store")),
         },
     )
     yield Rows(
@@ -348,6 +353,22 @@ def _orders(
             "unit_value": _PRICES[product] / 100,
         },
     )
+    # One order in ten is paid in two ways: a part by pix, and the rest.
+    first = np.where(number % 10 == 3, np.rint(total * 30) / 100, total)
+    for part, value in enumerate((first, total - first)):
+        paid = value > 0
+        method = np.where(part == 1, "pix", _PAYMENT_METHODS[number % len(_PAYMENT_METHODS)])
+        yield Rows(
+            erp_contract.payment,
+            {
+                "payment_id": 2 * number[paid] + part,
+                "order_id": number[paid],
+                "method": method[paid],
+                "installments": np.where(method == "credit_card", number % 12 + 1, 1)[paid],
+                "value": value[paid],
+                "updated_at": updated_at[paid],
+            },
+        )
 
 
 def _receivables(
@@ -446,16 +467,22 @@ def _events(
     buying: NDArray[Any],
     total: int,
     days_back: int,
+    *,
+    yesterday: bool = False,
 ) -> tuple[Integers, Moments, Integers]:
     """This block's share of `total` events, in order of time: position of the customer, moment, number."""
     share = plan.share(total, block)
     owner = rng.choice(len(buying), len(share), p=buying / buying.sum())
     if block == 0:  # whatever the size: something happens on the business date
         owner[:3] = np.arange(3)
+        if yesterday:
+            owner[3:6] = np.arange(3)
     registered_on = customers["created_at"][owner].astype("M8[D]")
     days = _days(plan, rng, np.maximum(registered_on, plan.today - np.timedelta64(days_back, "D")))
     if block == 0:
         days[:3] = plan.today
+        if yesterday:
+            days[3:6] = plan.today - np.timedelta64(1, "D")
     moments = _moments(plan, block, rng, days)
     order = np.argsort(moments, kind="stable")
     return owner[order], moments[order], np.array(share) + 1

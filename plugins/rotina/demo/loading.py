@@ -35,6 +35,7 @@ class DemoCounts:
     contracts: int
     orders: int
     order_items: int
+    payments: int
     receivables: int
     signature_requests: int
     adhesions: int
@@ -96,6 +97,9 @@ def load(
             tell("Indexes and statistics")
             for index in sorted(secondary_indexes, key=lambda index: str(index.name)):
                 index.create(transaction)
+            connection.execute(statement("demo/add_product_categories"))
+            connection.execute(statement("demo/add_load_watermarks"), parameters)
+            connection.execute(statement("demo/add_daily_files"), parameters)
             connection.execute(statement("demo/add_settings"))
             connection.execute(statement("demo/add_message_settings"))
             connection.execute(statement("demo/add_audiences"), parameters)
@@ -115,6 +119,7 @@ def load(
         contracts=copied["contract"],
         orders=copied["sales_order"],
         order_items=copied["sales_order_item"],
+        payments=copied["payment"],
         receivables=copied["receivable"],
         signature_requests=copied["signature_request"],
         adhesions=copied["health_plan_adhesion"],

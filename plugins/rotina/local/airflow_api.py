@@ -35,6 +35,10 @@ class AirflowApi:
         reply = self._call("GET", f"/dags/{dag_id}", accept=(404,))
         return None if reply.status_code == 404 else reply.json()
 
+    def params(self, dag_id: str) -> set[str]:
+        """The names of the params that a DAG takes."""
+        return set(self._call("GET", f"/dags/{dag_id}/details").json()["params"] or {})
+
     def import_errors(self) -> list[str]:
         """The stack traces of DAG files that could not be loaded."""
         return [error["stack_trace"] for error in self._call("GET", "/importErrors").json()["import_errors"]]

@@ -1,6 +1,6 @@
-"""Runs routines for one business date in this process, through Airflow but without its servers.
+"""Runs routines, each for a business date, in this process, through Airflow but without its servers.
 
-`python -m rotina.local.day 2026-11-20 account_data_refresh …`: writes one JSON line `[run id, state]` per
+`python -m rotina.local.day account_data_refresh=2026-11-20 …`: writes one JSON line `[run id, state]` per
 routine to standard output as soon as it ends; everything that Airflow and the tasks print goes to
 standard error. Started by `make day`, with the environment of `rotina.local.environment`.
 """
@@ -12,8 +12,8 @@ import os
 import sys
 
 
-def run(business_date: str, routines: list[str]) -> None:
-    """Run the DAGs of `routines`, one after the other, whatever becomes of the one before.
+def run(dates: dict[str, str]) -> None:
+    """Run the DAGs of `dates` (routine -> business date) one after the other, whatever becomes of the one before.
 
     Raises LookupError, before anything runs, when Airflow cannot load one of them.
     """
@@ -22,9 +22,9 @@ def run(business_date: str, routines: list[str]) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag()
-    if missing := [routine for routine in routines if routine not in bag.dags]:
+    if missing := [routine for routine in dates if routine not in bag.dags]:
         raise LookupError(f"no DAG named {', '.join(missing)}; import errors: {bag.import_errors}")
-    for routine in routines:
+    for routine, business_date in dates.items():
         dag = bag.dags[routine]
         # What a routine waits for went before it, or will not come.
         no_wait = {"wait_minutes": 0} if "wait_minutes" in dag.params else {}
@@ -33,4 +33,4 @@ def run(business_date: str, routines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[2:])
+    run(dict(argument.split("=", 1) for argument in sys.argv[1:]))

@@ -62,6 +62,8 @@ def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> 
     own = load_secrets(settings.home)
     passwords_file = home / "passwords.json"
     _write_private(passwords_file, json.dumps(own.passwords) + "\n")
+    partner = settings.home / "partner"
+    partner.mkdir(exist_ok=True)
     url = settings.airflow_url
     return {
         "AIRFLOW_HOME": str(home),
@@ -132,6 +134,8 @@ def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> 
             {"conn_type": "http", "password": own.gateway_webhook_secret}
         ),
         "AIRFLOW_CONN_UNSUBSCRIBE": json.dumps({"conn_type": "generic", "password": own.unsubscribe_key}),
+        "AIRFLOW_CONN_DAILY_FILES": json.dumps({"conn_type": "fs", "extra": {"path": str(partner)}}),
+        "ROTINA_FILES_FOLDER": str(settings.files_folder or settings.home / "daily-files"),
     }
 
 

@@ -36,13 +36,15 @@ class LocalSettings:
     triggerer_log_port: int = 8794
     demo_accounts: int = 2000
     demo_seed: int = 2026
+    #: Where the daily files are kept; None: in the home folder.
+    files_folder: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> LocalSettings:
         """The settings as `environment` has them; what is absent or empty gets its default.
 
         Raises `rotina.errors.SettingError` for a number that is none or out of range, for two equal ports
-        and for a home folder that is a file, a relative path or the root.
+        and for a folder that is a file, a relative path or the root.
         """
         defaults = {field.name: field.default for field in fields(cls)}
 
@@ -55,6 +57,7 @@ class LocalSettings:
         ports = {field: number(setting, field, 1, 65535) for setting, field in PORT_SETTINGS.items()}
         settings = cls(
             home=_home(environment.get("ROTINA_HOME", "")),
+            files_folder=_files_folder(environment.get("ROTINA_FILES_FOLDER", "")),
             demo_accounts=number("ROTINA_DEMO_ACCOUNTS", "demo_accounts", 1, 10_000_000),
             demo_seed=number("ROTINA_DEMO_SEED", "demo_seed", 0, 2**31 - 1),
             **ports,
@@ -86,12 +89,21 @@ class LocalSettings:
 
 def _home(text: str) -> Path:
     """The home folder: absolute (`~` allowed), not the root, not something else than a folder."""
-    home = Path(text.strip() or LocalSettings.home).expanduser()
-    if not home.is_absolute() or home == Path(home.anchor):
-        raise SettingError("ROTINA_HOME", text, "must be the absolute path of a folder of its own")
+    home = _folder("ROTINA_HOME", text.strip() or str(LocalSettings.home))
     if any(character in str(home) for character in "%;\n"):
         # supervisord's configuration cannot hold these in the name of a file.
         raise SettingError("ROTINA_HOME", str(home), "must not contain % or ;")
-    if home.exists() and not home.is_dir():
-        raise SettingError("ROTINA_HOME", text, "must be a folder, but is a file")
-    return home.resolve()
+    return home
+
+
+def _files_folder(text: str) -> Path | None:
+    return _folder("ROTINA_FILES_FOLDER", text) if text.strip() else None
+
+
+def _folder(setting: str, text: str) -> Path:
+    folder = Path(text.strip()).expanduser()
+    if not folder.is_absolute() or folder == Path(folder.anchor):
+        raise SettingError(setting, text, "must be the absolute path of a folder of its own")
+    if folder.exists() and not folder.is_dir():
+        raise SettingError(setting, text, "must be a folder, but is a file")
+    return folder.resolve()

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -38,7 +39,7 @@ DISPATCH = "queue_dispatch"
 _HEALTH_NAMES = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
 #: Everything that an environment keeps in its home folder; `reset` deletes this and nothing else.
-_KEPT = ("airflow", "gateway", "logs", "mailbox", "postgres", "supervisor")
+_KEPT = ("airflow", "daily-files", "gateway", "logs", "mailbox", "partner", "postgres", "supervisor")
 _KEPT_FILES = ("demo-day.json", "secrets.json", "started.json")
 _LOCK = ".lock"
 
@@ -98,7 +99,7 @@ class Stack:
         """
         with self._alone():
             self._stop()
-            print(f"Deleting what is in {self.home}: databases, mailbox, gateway ledger, logs, passwords.")
+            print(f"Deleting what is in {self.home}: databases, mailbox, daily files, logs, passwords.")
             for name in _KEPT:
                 if (self.home / name).exists():
                     shutil.rmtree(self.home / name)
@@ -120,7 +121,8 @@ class Stack:
         return running and _healthy(health)
 
     def day(self, business_date: dt.date) -> bool:
-        """Run every daily routine for a business date, in order; print their run records as one table.
+        """Run what the agenda runs on a day, in order, each routine for its business date; print their run
+        records as one table.
 
         Runs in the servers when they are up, else without them (PostgreSQL and the mailbox are started
         when needed and stopped again). Returns whether all routines succeeded. Raises `StackError` for a
@@ -136,9 +138,8 @@ class Stack:
                 api = self._airflow_api()
                 self._wait_until_healthy(api)
                 now = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
-                run_id = f"day__{business_date}__{now}"
-                runs = self._run_day(api, daily_routines(), business_date, run_id)
-                return self._print_runs(business_date, runs)
+                runs = self._run_day(api, business_dates(business_date), f"day__{business_date}__{now}")
+                return self._print_runs(business_dates(business_date), runs)
             was_running = self.postgres.running
             if not was_running:
                 check_ports({"ROTINA_SMTP_PORT": self.settings.smtp_port})
@@ -146,7 +147,7 @@ class Stack:
                 self._prepare_databases(business_date)
                 with self._partners():
                     runs = self._run_day_without_servers(business_date)
-                return self._print_runs(business_date, runs)
+                return self._print_runs(business_dates(business_date), runs)
             finally:
                 if not was_running:
                     self.postgres.stop()
@@ -257,7 +258,7 @@ class Stack:
                 return part, f"the {part} is not healthy"
         if health.get("metadatabase") != "healthy":
             return "api-server", "Airflow's database is not healthy"
-        for routine in (*daily_routines(), DISPATCH):
+        for routine in (*business_dates(business_today()), DISPATCH):
             dag = api.dag(routine)
             if dag is None:
                 errors = "\n".join(api.import_errors())
@@ -293,20 +294,23 @@ class Stack:
         note.write_text(json.dumps(noted))
         business_date = dt.date.fromisoformat(str(noted["date"]))
         # What the daily routines put into the queue goes out at once, not minutes later.
-        routines = [*daily_routines(), DISPATCH]
-        runs = self._run_day(api, routines, business_date, f"demo__{business_date}")
-        succeeded = self._print_runs(business_date, runs, others=True)
+        dates = business_dates(business_date) | {DISPATCH: business_date}
+        runs = self._run_day(api, dates, f"demo__{business_date}")
+        succeeded = self._print_runs(dates, runs, others=True)
         note.write_text(json.dumps(noted | {"ended": True}))
         return succeeded
 
     def _run_day(
-        self, api: AirflowApi, routines: list[str], business_date: dt.date, run_id: str
+        self, api: AirflowApi, dates: dict[str, dt.date], run_id: str
     ) -> dict[str, tuple[str, str]]:
         """Set off routines in Airflow, one after the other; routine -> (run id, final state)."""
         runs = {}
-        for routine in routines:
+        for routine, business_date in dates.items():
             with _step(f"{routine} for {business_date}"):
-                api.trigger(routine, run_id, {"business_date": str(business_date)})
+                conf: dict[str, Any] = {"business_date": str(business_date)}
+                if "wait_minutes" in api.params(routine):
+                    conf["wait_minutes"] = 0  # what it waits for went before it, or will not come
+                api.trigger(routine, run_id, conf)
                 state = api.wait_for_run(routine, run_id, ROUTINE_WITHIN, self._check_parts)
             runs[routine] = (run_id, state)
         return runs
@@ -314,10 +318,12 @@ class Stack:
     def _run_day_without_servers(self, business_date: dt.date) -> dict[str, tuple[str, str]]:
         """Run every daily routine in one Airflow process; routine -> (run id, final state)."""
         runs = {}
+        dates = business_dates(business_date)
+        arguments = [f"{routine}={date}" for routine, date in dates.items()]
         log = self._log_file(f"day-{business_date}")
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "rotina.local.day", str(business_date), *daily_routines()],
+                [sys.executable, "-m", "rotina.local.day", *arguments],
                 env=process_environment(self.settings, self.postgres),
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -325,8 +331,8 @@ class Stack:
             )
         with process:
             assert process.stdout is not None
-            for routine in daily_routines():
-                with _step(f"{routine} for {business_date}"):
+            for routine, date in dates.items():
+                with _step(f"{routine} for {date}"):
                     line = process.stdout.readline()
                     if not line:
                         raise StackError(f"Airflow could not run {routine}\n{_end_of(log)}")
@@ -335,24 +341,25 @@ class Stack:
         return runs
 
     def _print_runs(
-        self, business_date: dt.date, runs: dict[str, tuple[str, str]], *, others: bool = False
+        self, dates: dict[str, dt.date], runs: dict[str, tuple[str, str]], *, others: bool = False
     ) -> bool:
         """Print the run records; returns whether both Airflow and they say that all went well.
 
-        With `others` the table has all runs of that date: on a new day the schedule's own run may have
+        With `others` the table has all runs of those dates: on a new day the schedule's own run may have
         come first and left nothing to change.
         """
         query = """
             select distinct on (routine, dag_run_id) * from crm.run
              where routine = any(%(routines)s)
                and (dag_run_id = any(%(run_ids)s)
-                    or (%(others)s and business_date = %(business_date)s and ended_at is not null))
+                    or (%(others)s and ended_at is not null and (routine, business_date) in
+                        (select * from unnest(%(routines)s::text[], %(dates)s::date[]))))
              order by routine, dag_run_id, attempt desc"""
         values = {
-            "routines": list(runs),
+            "routines": list(dates),
+            "dates": list(dates.values()),
             "run_ids": [run_id for run_id, _ in runs.values()],
             "others": others,
-            "business_date": business_date,
         }
         with psycopg.connect(self.postgres.uri(), row_factory=dict_row) as connection:
             records = connection.execute(query, values).fetchall()
@@ -369,7 +376,7 @@ class Stack:
                 succeeded &= own[routine]["status"] in ("succeeded", "skipped")
             else:
                 succeeded = False
-                records.append({"routine": routine, "business_date": business_date, "status": state})
+                records.append({"routine": routine, "business_date": dates[routine], "status": state})
                 messages.append(f"{routine} left no run record; Airflow says {state}")
         order = list(runs)
         records.sort(key=lambda record: (order.index(record["routine"]), record.get("id", 0)))
@@ -465,11 +472,11 @@ def business_today() -> dt.date:
     return dt.datetime.now(ZoneInfo(TIME_ZONE)).date()
 
 
-def daily_routines() -> list[str]:
-    """The routines of the daily agenda (their DAG ids), in the order in which they run."""
+def business_dates(day: dt.date) -> dict[str, dt.date]:
+    """The routines that the agenda runs on a day (their DAG ids), in their order, with their business dates."""
     from rotina.runs.agenda import load_agenda
 
-    return [entry.routine for entry in load_agenda().daily()]
+    return {entry.routine: entry.business_date(day) for entry in load_agenda().daily()}
 
 
 @contextmanager

@@ -23,8 +23,9 @@ class Occasion:
     run_after: dt.datetime
 
 
-def business_date_of(occasion: Occasion, zone: ZoneInfo) -> dt.date:
-    """The business date of a run: the param if given, else the partition key, else the local date it was due.
+def business_date_of(occasion: Occasion, zone: ZoneInfo, day_offset: int = 0) -> dt.date:
+    """The business date of a run: the param if given, else the partition key, else the local date it was due,
+    moved by the offset of its program (rotina.runs.agenda).
 
     Raises:
         SettingError: the param or the partition key is no date, or a backfill carries a param.
@@ -39,7 +40,7 @@ def business_date_of(occasion: Occasion, zone: ZoneInfo) -> dt.date:
         return _parse("business_date", occasion.param)
     if occasion.partition_key:  # the UI can send a blank one
         return _parse("partition key", occasion.partition_key)
-    return (occasion.logical_date or occasion.run_after).astimezone(zone).date()
+    return today_in(zone, occasion.logical_date or occasion.run_after) + dt.timedelta(days=day_offset)
 
 
 def today_in(zone: ZoneInfo, now: dt.datetime | None = None) -> dt.date:
@@ -52,17 +53,19 @@ def today_in(zone: ZoneInfo, now: dt.datetime | None = None) -> dt.date:
     return (now or dt.datetime.now(zone)).astimezone(zone).date()
 
 
-def refuse_future(business_date: dt.date, zone: ZoneInfo, now: dt.datetime | None = None) -> None:
-    """Refuse a business date that has not begun in its time zone.
+def refuse_future(
+    business_date: dt.date, zone: ZoneInfo, now: dt.datetime | None = None, *, day_offset: int = 0
+) -> None:
+    """Refuse a business date that has not begun in its time zone, or that is not over for a program that works
+    for the day before (`day_offset` -1).
 
     Raises:
-        SettingError: the date lies in the future.
+        SettingError: it is too early for the date.
     """
     today = today_in(zone, now)
-    if business_date > today:
-        raise SettingError(
-            "business_date", business_date.isoformat(), f"lies in the future; today is {today.isoformat()}"
-        )
+    if business_date > today + dt.timedelta(days=day_offset):
+        problem = "lies in the future" if business_date > today else "is not over"
+        raise SettingError("business_date", business_date.isoformat(), f"{problem}; today is {today.isoformat()}")
 
 
 def holiday_name(business_date: dt.date) -> str | None:

@@ -20,8 +20,10 @@ def daily_routine(
         SettingError: the agenda is wrong or has no entry for the routine.
     """
     entry = load_agenda().entry(routine)
-    timetable = CronPartitionTimetable(entry.cron, timezone=entry.timezone, key_format=KEY_FORMAT)
-    return _routine(entry, timetable, title, doc_md, {"business_date": _business_date_param(), **params})
+    timetable = CronPartitionTimetable(
+        entry.cron, timezone=entry.timezone, key_format=KEY_FORMAT, run_offset=entry.day_offset
+    )
+    return _routine(entry, timetable, title, doc_md, {"business_date": _business_date_param(entry), **params})
 
 
 def frequent_routine(
@@ -62,11 +64,12 @@ def _routine(
     )
 
 
-def _business_date_param() -> Param:
+def _business_date_param(entry: Entry) -> Param:
+    empty = "yesterday" if entry.day_offset else "today"
     return Param(
         None,
         type=["null", "string"],
         format="date",
         title="Business date",
-        description="The day to run for; empty means today. Leave empty in a backfill.",
+        description=f"The day to run for; empty means {empty}. Leave empty in a backfill.",
     )

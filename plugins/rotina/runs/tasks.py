@@ -11,7 +11,7 @@ import psycopg
 from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from rotina.errors import MaybeSentError, NotSentError, SettingError
+from rotina.errors import MaybeSentError, NothingToDoError, NotSentError, SettingError
 from rotina.hooks.erp import ErpHook
 from rotina.hooks.mail import MailHook
 from rotina.runs import record
@@ -56,8 +56,8 @@ def begin(context: Context, check: Check) -> dict[str, Any]:
     problem: SettingError | None = None
     business_date = None
     try:
-        business_date = business_date_of(_occasion(context), entry.zone)
-        refuse_future(business_date, entry.zone)
+        business_date = business_date_of(_occasion(context), entry.zone, entry.day_offset)
+        refuse_future(business_date, entry.zone, day_offset=entry.day_offset)
     except SettingError as error:
         problem, business_date = error, None
     dag_run = context["dag_run"]
@@ -143,11 +143,15 @@ def wait(context: Context, missing: Missing) -> bool:
 
     Raises:
         AirflowFailException: it is not there in time, or a setting is wrong; nothing was changed.
+        AirflowSkipException: there is nothing to do for the business date.
     """
     with ErpHook().connect() as connection:
         run = _current_run(connection, context)
         try:
             problem = missing(connection, run)
+        except NothingToDoError as nothing:
+            record.close_run(connection, run.id, "skipped", str(nothing))
+            raise AirflowSkipException(str(nothing)) from nothing
         except SettingError as error:
             record.note_failure(connection, run.id, str(error))
             raise AirflowFailException(f"{error}. {_NO_CHANGE}") from error
@@ -182,7 +186,8 @@ def run_url(run: Run) -> str:
 
 
 def _do_step(connection: psycopg.Connection, run: Run, name: str, work: Work) -> None:
-    refuse_future(run.date, load_agenda().entry(run.routine).zone)
+    entry = load_agenda().entry(run.routine)
+    refuse_future(run.date, entry.zone, day_offset=entry.day_offset)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with connection.transaction():
         outcome = work(connection, run)
@@ -293,7 +298,7 @@ def _note_failure(run: Run, error: BaseException) -> None:
 
 def _is_last_try(context: Context, error: BaseException) -> bool:
     """Whether Airflow will not try this task again after `error`."""
-    return isinstance(error, SettingError) or context["ti"].try_number > context["ti"].max_tries
+    return isinstance(error, SettingError | AirflowFailException) or context["ti"].try_number > context["ti"].max_tries
 
 
 def _failed_tasks(context: Context) -> list[str]:

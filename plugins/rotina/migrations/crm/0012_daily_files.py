@@ -94,6 +94,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("generated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delivery_began_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
@@ -109,6 +110,10 @@ def upgrade() -> None:
         sa.Column("run_id", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "(sequence is null) = (generated_at is null)", name=op.f("file_batch_numbered_when_generated")
+        ),
+        sa.CheckConstraint(
+            "delivery_began_at is null or generated_at is not null",
+            name=op.f("file_batch_begun_after_generated"),
         ),
         sa.CheckConstraint(
             "delivered_at is null or generated_at is not null",

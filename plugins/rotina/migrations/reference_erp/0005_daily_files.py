@@ -83,10 +83,12 @@ def upgrade() -> None:
         ),
         schema="erp",
     )
+    op.create_index("customer_created_at", "customer", ["created_at"], unique=False, schema="erp")
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("customer_created_at", table_name="customer", schema="erp")
     op.drop_column("sales_order", "channel", schema="erp")
     op.drop_table("product_category", schema="erp")
     op.drop_index("payment_order_id", table_name="payment", schema="erp")

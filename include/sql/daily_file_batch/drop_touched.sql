@@ -1,0 +1,2 @@
+-- Room for the next comparison. No parameters.
+drop table touched

@@ -1,0 +1,2 @@
+-- What this transaction sees, for other sessions to see the same. No parameters.
+select pg_export_snapshot()
