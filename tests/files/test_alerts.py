@@ -506,7 +506,10 @@ def test_the_next_run_says_that_the_one_before_was_killed(
     assert "gateway opa" in text.partition("CONTINUA ABERTO")[0]
     assert "Lote de arquivos" in text.partition("CONTINUA ABERTO")[2]
     assert team.last.counts == (1, 1, 0)
-    assert "um envio anterior foi interrompido" in team.last.told.details["alert"]
+    assert (
+        "um envio anterior foi interrompido: Lote de arquivos de 19/11/2026 não foi gerado"
+        in team.last.told.details["alert"]
+    )
 
 
 def test_a_run_whose_e_mail_went_out_but_whose_step_was_lost_counts_it(

@@ -176,8 +176,10 @@ def tell(
         SettingError: nobody is set to receive it, or no address is one; the same.
     """
     lost, refused = [], {}
-    if books.execute(statement("alerts/give_up_interrupted")).rowcount:
-        lost.append("um envio anterior foi interrompido")
+    with books.cursor(row_factory=scalar_row) as cursor:
+        interrupted = cursor.execute(statement("alerts/give_up_interrupted")).fetchall()
+    if interrupted:
+        lost.append(f"um envio anterior foi interrompido: {_shortened(interrupted)}")
     mail = _claim(books, run, zone, run_url)
     if mail:
         try:
@@ -314,10 +316,15 @@ def _place(row: _Told) -> tuple[int, str, str, str, str]:
 
 
 def _subject(new: Sequence[_Told], over: Sequence[_Told]) -> str:
-    first, *others = new or over
-    many = f" (e mais {len(others)})" if others else ""
     mark = "ALERTA" if new else "Resolvido"
-    return " ".join(f"[Rotina] {mark}: {first.message}{many}".split())  # a header has one line
+    subject = f"[Rotina] {mark}: {_shortened([row.message for row in new or over])}"
+    return " ".join(subject.split())  # a header has one line
+
+
+def _shortened(messages: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    first, *others = messages
+    return f"{first} (e mais {len(others)})" if others else first
 
 
 def _problem_of(address: str) -> str | None:
