@@ -337,6 +337,25 @@ def test_without_a_recipient_nothing_is_lost(
     assert team.watch("2026-11-20 11:00") is not None
 
 
+def test_an_address_that_is_none_keeps_the_alert_from_nobody_else(
+    owner: psycopg.Connection, team: Team
+) -> None:
+    owner.execute("insert into crm.routine_recipient values ('*', 'ana@'), ('*', 'ana@exämple.com, <')")
+    assert "não foi gerado" in (team.watch("2026-11-20 10:00") or "")
+    assert team.last.counts == (1, 0, 0)
+    assert "ana@:" in team.last.told.details["alert"]
+    assert "ana@exämple.com, <:" in team.last.told.details["alert"]
+    assert team.watch("2026-11-20 11:00") is None
+
+
+def test_a_name_with_a_line_break_keeps_the_alert_from_nobody(owner: psycopg.Connection, team: Team) -> None:
+    owner.execute("delete from crm.daily_file_setting")
+    pause(owner)
+    owner.execute("update crm.gateway set name = E'Opa!\r\nSuite'")
+    team.watch("2026-11-20 10:00")
+    assert team.last.counts == (1, 0, 0)
+
+
 def test_without_news_nobody_needs_to_receive_them(owner: psycopg.Connection, team: Team) -> None:
     owner.execute("delete from crm.routine_recipient")
     assert team.watch("2026-11-20 08:00") is None
@@ -487,7 +506,10 @@ def test_the_next_run_says_that_the_one_before_was_killed(
     assert "gateway opa" in text.partition("CONTINUA ABERTO")[0]
     assert "Lote de arquivos" in text.partition("CONTINUA ABERTO")[2]
     assert team.last.counts == (1, 1, 0)
-    assert "um envio anterior foi interrompido" in team.last.told.details["alert"]
+    assert (
+        "um envio anterior foi interrompido: Lote de arquivos de 19/11/2026 não foi gerado"
+        in team.last.told.details["alert"]
+    )
 
 
 def test_a_run_whose_e_mail_went_out_but_whose_step_was_lost_counts_it(

@@ -93,9 +93,10 @@ class _Told:
 
 @dataclass(frozen=True)
 class _Mail:
-    """An e-mail that was claimed: what it tells, and to whom."""
+    """An e-mail that was claimed: what it tells, to whom, and why not to some (by address)."""
 
     message: EmailMessage
+    unusable: dict[str, str]
     alert_ids: list[int]
     recovery_ids: list[int]
 
@@ -168,19 +169,21 @@ def tell(
 
     Returns:
         The equation over what the e-mail told. What may have been told or not counts as failed, and `details`
-        has an `alert` that fails the run; so it has when some recipients were refused.
+        has an `alert` that fails the run; so it has when some recipients were refused or are no addresses.
 
     Raises:
         NotSentError: the mail server did not take it; all of it is told by the next try or run.
-        SettingError: nobody is set to receive it, or an address is wrong; the same.
+        SettingError: nobody is set to receive it, or no address is one; the same.
     """
     lost, refused = [], {}
-    if books.execute(statement("alerts/give_up_interrupted")).rowcount:
-        lost.append("um envio anterior foi interrompido")
+    with books.cursor(row_factory=scalar_row) as cursor:
+        interrupted = cursor.execute(statement("alerts/give_up_interrupted")).fetchall()
+    if interrupted:
+        lost.append(f"um envio anterior foi interrompido: {_shortened(interrupted)}")
     mail = _claim(books, run, zone, run_url)
     if mail:
         try:
-            refused = send(mail.message)
+            refused = mail.unusable | send(mail.message)
         except MaybeSentError as error:
             _finish(books, mail, "unknown")
             lost.append(str(error))
@@ -220,14 +223,16 @@ def _claim(books: psycopg.Connection, run: Run, zone: ZoneInfo, run_url: str) ->
                 f"nobody is set to receive them; add a row to crm.routine_recipient for {run.routine} or *",
             )
         addresses = [str(recipient) for recipient in recipients]
-        try:
-            message = compose(rows, run, addresses, zone, run_url)
-        except (ValueError, IndexError) as error:  # what the e-mail library says of an address that is none
+        unusable = {address: problem for address in addresses if (problem := _problem_of(address))}
+        usable = [address for address in addresses if address not in unusable]
+        if not usable:
             raise SettingError(
-                "recipients of the alerts", ", ".join(addresses), f"cannot be written to: {error}"
-            ) from error
+                "recipients of the alerts", ", ".join(addresses), "none of them can be written to"
+            )
+        message = compose(rows, run, usable, zone, run_url)
     return _Mail(
         message,
+        unusable,
         [row.id for row in rows if row.part == "new"],
         [row.id for row in rows if row.part == "over"],
     )
@@ -236,11 +241,7 @@ def _claim(books: psycopg.Connection, run: Run, zone: ZoneInfo, run_url: str) ->
 def compose(
     rows: Sequence[_Told], run: Run, recipients: Sequence[str], zone: ZoneInfo, run_url: str
 ) -> EmailMessage:
-    """The e-mail about alerts, without a sender.
-
-    Raises:
-        ValueError, IndexError: a recipient is no address.
-    """
+    """The e-mail about alerts, without a sender. Each recipient must be an address."""
     new, over, lasting = ([row for row in rows if row.part == part] for part in ("new", "over", "lasting"))
 
     def moment(at: dt.datetime) -> str:
@@ -315,10 +316,24 @@ def _place(row: _Told) -> tuple[int, str, str, str, str]:
 
 
 def _subject(new: Sequence[_Told], over: Sequence[_Told]) -> str:
-    first, *others = new or over
-    many = f" (e mais {len(others)})" if others else ""
     mark = "ALERTA" if new else "Resolvido"
-    return f"[Rotina] {mark}: {first.message}{many}"
+    subject = f"[Rotina] {mark}: {_shortened([row.message for row in new or over])}"
+    return " ".join(subject.split())  # a header has one line
+
+
+def _shortened(messages: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    first, *others = messages
+    return f"{first} (e mais {len(others)})" if others else first
+
+
+def _problem_of(address: str) -> str | None:
+    """Why an address cannot be written to; None when it can."""
+    try:
+        EmailMessage()["To"] = address
+    except (ValueError, IndexError) as error:  # what the e-mail library says of an address that is none
+        return f"não é um endereço ({error})"
+    return None
 
 
 def _finish(books: psycopg.Connection, mail: _Mail, status: str) -> None:

@@ -112,6 +112,8 @@ class Target(Protocol):
     def verify(self, files: Sequence[Outgoing], manifest: Outgoing) -> None:
         """Read a delivered batch again at the partner and compare.
 
+        What is gone once the partner has acknowledged the batch was taken in, and is not missed.
+
         Raises:
             DeliveryError: something is missing or differs, or it could not be read.
         """
@@ -178,6 +180,9 @@ class _PartnerFolder(ABC):
     def verify(self, files: Sequence[Outgoing], manifest: Outgoing) -> None:
         batch = (*files, manifest)
         wrong = [outgoing.name for outgoing in batch if not self._has(outgoing, outgoing.name)]
+        # Asked in this order: a partner acknowledges before it takes a file away.
+        if wrong and self.acknowledgement(manifest.name):
+            wrong = [name for name in wrong if self._size(name) is not None]
         if wrong:
             raise DeliveryError(
                 f"missing at the partner, or not as delivered: {', '.join(wrong)}", try_again=True
@@ -232,7 +237,7 @@ class FolderTarget(_PartnerFolder):
         Raises:
             SettingError: it is no folder.
         """
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - that of Path raises when it may not look
             raise SettingError(setting, str(path), "is no folder, or may not be seen")
         self._path = path
 
@@ -334,7 +339,9 @@ class SftpTarget(_PartnerFolder):
         self._settings = settings
         self._timer: asyncio.TimerHandle | None = None
         self._silent = False
-        self._sftp = self._run("opening SFTP", connection.start_sftp_client())
+        # What others keep in the folder may have names that are no UTF-8.
+        opening = connection.start_sftp_client(path_errors="surrogateescape")
+        self._sftp = self._run("opening SFTP", opening)
 
     @classmethod
     @contextmanager
@@ -549,8 +556,8 @@ async def _connect(settings: SftpSettings) -> asyncssh.SSHClientConnection:
         raise DeliveryError(
             f"{where}: no login within {settings.connect_timeout:g} s", try_again=True
         ) from error
-    except socket.gaierror as error:
-        if error.errno == socket.EAI_NONAME:
+    except (socket.gaierror, UnicodeError) as error:  # the latter of labels that are empty or too long
+        if isinstance(error, UnicodeError) or error.errno == socket.EAI_NONAME:
             problem = "is the name of no machine"
             raise SettingError(f"{settings.connection}, host", settings.host, problem) from error
         raise DeliveryError(f"{where}: {_reason(error)}", try_again=True) from error
