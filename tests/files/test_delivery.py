@@ -145,6 +145,42 @@ def test_the_order_in_which_the_partner_sees_it(folder: Path, batch: Batch, corr
     ]
 
 
+def test_a_folder_survives_a_crash_of_its_machine(
+    folder: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file is on disk before it gets its name, and every name before the next."""
+    done: list[tuple[str, str]] = []
+    fsync, replace_file = os.fsync, Path.replace
+
+    def note_fsync(descriptor: int) -> None:
+        done.append(("fsync", _plain(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))))
+        fsync(descriptor)
+
+    def note_replace(path: Path, target: Path) -> Path:
+        done.append(("rename", target.name))
+        return replace_file(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    batch.deliver(FolderTarget(folder))
+    parts = [f"part of {name}" for name in (*NAMES, MANIFEST.removesuffix(".json"))]
+    names = [step for name in (*NAMES, MANIFEST) for step in (("rename", name), ("fsync", "partner"))]
+    removals = [("fsync", "partner")] * 2
+    assert done == [*(("fsync", part) for part in parts), *removals, *names]
+
+
+def test_a_server_that_answers_with_less_than_it_is_asked_for(
+    folder: Path, batch: Batch, corrected: Batch
+) -> None:
+    class Server(asyncssh.SFTPServer):
+        def read(self, file_obj: Any, offset: int, size: int) -> Any:
+            return super().read(file_obj, offset, min(size, 1_000))
+
+    with scripted(folder, Server) as settings, SftpTarget.open(settings) as target:
+        batch.deliver(target)
+        batch.verify(target)
+
+
 def test_what_was_sent_before_a_cut_is_used_and_the_rest_of_it_removed(
     open_partner: OpenPartner, folder: Path, batch: Batch, caplog: pytest.LogCaptureFixture
 ) -> None:
