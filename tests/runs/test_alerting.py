@@ -90,7 +90,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, answer: bool | Exception) -> list[
 
         yield SimpleNamespace(acknowledgement=acknowledgement)
 
-    monkeypatch.setattr(alerting, "open_target", open_target)
+    monkeypatch.setattr("rotina.hooks.partner.open_target", open_target)
     return asked
 
 

@@ -12,7 +12,6 @@ from rotina.errors import RotinaError
 from rotina.files import alerts, delivery_monitor
 from rotina.hooks.erp import ErpHook
 from rotina.hooks.mail import MailHook
-from rotina.hooks.partner import open_target
 from rotina.runs.agenda import load_agenda
 from rotina.runs.record import Outcome, Run
 from rotina.runs.tasks import Context, effect, run_url, step
@@ -22,6 +21,8 @@ log = logging.getLogger(__name__)
 
 def ask_partner(context: Context) -> str | None:
     """Ask the partner which delivered batches it acknowledges; returns why it could not be asked, if so."""
+
+    from rotina.hooks.partner import open_target  # the other tasks do without what it needs
 
     def work(run: Run) -> str | None:
         with ErpHook().connect() as connection:
