@@ -61,8 +61,8 @@ print(json.dumps([seconds, peak, outcome.changed]))
 def daily_files(sizes: Sizes) -> list[Result]:
     """The files of a day of many orders, with cleaning, hash, validation and manifest, against psql alone.
 
-    psql copies the same four queries to files, one after the other, in one session with the same settings; it is
-    told which orders are left out, neither cleans nor hashes, and does not make sure that the files survive a crash.
+    psql copies the same four queries to files, one after the other, in one session; it is told which orders
+    are left out, neither cleans nor hashes nor validates, and does not make sure that files survive a crash.
     """
     seconds: dict[str, list[float]] = {"psql": [], "batch": [], "empty": []}
     memory: list[float] = []
@@ -108,9 +108,12 @@ def daily_files(sizes: Sizes) -> list[Result]:
 
 
 def _run(uri: str, folder: Path, day: dt.date) -> tuple[float, float, int]:
-    """Seconds of a run (without the start of its process), its memory in MB, and how many records it wrote."""
+    """Seconds of a run (without the start of its process), its memory in MB, and what it wrote."""
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD, uri, str(folder), str(day)], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-c", _CHILD, uri, str(folder), str(day)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     seconds, peak, written = json.loads(done.stdout)
     return float(seconds), float(peak), int(written)
@@ -129,7 +132,8 @@ def _psql_commands(connection: psycopg.Connection, folder: Path) -> str:
         queries = {feed.label: cursor.mogrify(feed.query(), values) for feed in FEEDS}
     options = f"delimiter '{DELIMITER}', null '{MISFIT}'"
     copies = [
-        f"\\copy ({_on_one_line(query)}) to '{folder / label}' ({options})" for label, query in queries.items()
+        f"\\copy ({_on_one_line(query)}) to '{folder / label}' ({options})"
+        for label, query in queries.items()
     ]
     settings = ["set work_mem = '128MB';", "set jit = off;", "set datestyle = 'SQL, DMY';"]
     return "\n".join([*settings, *copies]) + "\n"

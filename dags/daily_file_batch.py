@@ -3,16 +3,16 @@
 Makes the partner's four files of the day before (orders, their items, the categories of these, customers) and
 delivers them, with a manifest, every day: a day without data has files with a header only.
 
-**Runs** daily, by hand for a date, or as a backfill of missed days. It waits until the ERP says that the day is
-loaded (`erp.load_watermark`) and until the batches of all days before it are delivered. The same source gives
-the same bytes, and nothing is sent again; after a change of the source the day gets a correction, which
+**Runs** daily, by hand for a date, or as a backfill of missed days. It waits until the ERP says that the day
+is loaded (`erp.load_watermark`) and until the batches of all days before it are delivered. The same source
+gives the same bytes, and nothing is sent again; after a change of the source the day gets a correction, which
 takes the next number.
 
-**When it fails** `begin` names the setting that is wrong. `wait_for_source` did not get the load or an earlier
-day in time; it names what is missing and the command to run. `generate` leaves nothing behind; mend the cause
-(a full disk, a missing column) and clear it. `deliver` says what the partner's server refused; clear it when
-that is mended: complete files are not sent twice. Orders and customers without a valid e-mail address are left
-out, and named in the summary.
+**When it fails** `begin` names the setting that is wrong. `wait_for_source` did not get the load or an
+earlier day in time; it names what is missing and the command to run. `generate` leaves nothing behind: mend
+the cause (a full disk, a missing column) and clear it. `deliver` says what the partner's server refused:
+clear it when that is mended; complete files are not sent twice. Orders and customers without a valid e-mail
+address are left out, and named in the summary.
 
 **Safe to re-run?** Yes: any day, any number of times, two at once.
 """
@@ -79,7 +79,13 @@ def daily_file_batch():
 
         return tasks.report(context, steps=["generate", "deliver"])
 
-    begin() >> wait_for_source() >> generate() >> deliver() >> report().as_teardown(on_failure_fail_dagrun=True)
+    (
+        begin()
+        >> wait_for_source()
+        >> generate()
+        >> deliver()
+        >> report().as_teardown(on_failure_fail_dagrun=True)
+    )
 
 
 daily_file_batch()

@@ -1,5 +1,5 @@
--- Customers, and orders of a day and of the day before it, with one or two items, two categories per product, and a payment.
--- Parameters: orders (of the day), business_date.
+-- Customers, and orders of a day and a tenth of them of the day before, with one or two items, two categories per
+-- product and a payment. Parameters: orders (of the day), business_date.
 insert into erp.customer (customer_id, kind, name, email, phone, birth_on, created_at, updated_at)
 select
     n as customer_id,

@@ -1,8 +1,8 @@
 """`python -m rotina.docs [--check]`: writes the docs that repeat what the code says, or checks them.
 
 docs/dags.md is made from the DAG files and the agenda, docs/connecting-an-erp.md from the ERP contract,
-docs/daily-file-feeds.md from the feeds, and the timetable in README.md from the agenda. The words around them are in
-docs/templates.
+docs/daily-file-feeds.md from the feeds, and the timetable in README.md from the agenda. The words around them
+are in docs/templates.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class SettingError(RotinaError):
 
 
 class NothingToDoError(RotinaError):
-    """There is nothing to do for the business date of a run, and that is no failure. The message is for people."""
+    """There is nothing to do for the business date of a run, which is no failure; people read the message."""
 
 
 class RunBusyError(RotinaError):

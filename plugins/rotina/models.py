@@ -980,7 +980,9 @@ class FileBatch(Base):
         UniqueConstraint("business_date", "revision"),
         UniqueConstraint("sequence"),
         CheckConstraint("(sequence is null) = (generated_at is null)", name="numbered_when_generated"),
-        CheckConstraint("delivery_began_at is null or generated_at is not null", name="begun_after_generated"),
+        CheckConstraint(
+            "delivery_began_at is null or generated_at is not null", name="begun_after_generated"
+        ),
         CheckConstraint("delivered_at is null or generated_at is not null", name="delivered_after_generated"),
         CheckConstraint("verified_at is null or delivered_at is not null", name="verified_after_delivered"),
         Index(

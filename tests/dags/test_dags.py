@@ -55,7 +55,9 @@ def test_every_dag_follows_the_agenda(dags: DagBag) -> None:
         ("daily_file_batch", ["2026-11-19", "2026-11-20", "2026-11-21"]),
     ],
 )
-def test_a_scheduled_run_has_the_business_date_of_the_agenda(dags: DagBag, routine: str, dates: list[str]) -> None:
+def test_a_scheduled_run_has_the_business_date_of_the_agenda(
+    dags: DagBag, routine: str, dates: list[str]
+) -> None:
     """Three days in a row; a backfill of these dates has the same keys and the same partitions."""
     dag = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dags.dags[routine]))
     timetable = dag.timetable

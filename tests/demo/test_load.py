@@ -26,7 +26,8 @@ TABLES = {
             "message_template", "monitoring_profile", "monitoring_profile_user", "routine_recipient",
             "send_window", "suppression", "team", "team_member"],
     "erp": ["contract", "customer", "health_plan_adhesion", "invoice", "load_watermark", "payment",
-            "product_category", "quote", "receivable", "sales_order", "sales_order_item", "signature_request"],
+            "product_category", "quote", "receivable", "sales_order", "sales_order_item",
+            "signature_request"],
 }  # fmt: skip
 #: What must not be found, as the end of a `select count(*) from`.
 NEVER = {

@@ -130,9 +130,7 @@ class Shop:
         names = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, row))
         places = psycopg.sql.SQL(", ").join(psycopg.sql.Placeholder() * len(row))
         query = psycopg.sql.SQL("insert into erp.{} ({}) values ({})")
-        self.owner.execute(
-            query.format(psycopg.sql.Identifier(table), names, places), list(row.values())
-        )
+        self.owner.execute(query.format(psycopg.sql.Identifier(table), names, places), list(row.values()))
 
     # -- the routine ------------------------------------------------------------------------------------
 

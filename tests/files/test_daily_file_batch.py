@@ -30,7 +30,9 @@ def fill(shop: Shop) -> None:
     """A day with two orders of two customers, and a customer registered on it who bought nothing."""
     shop.category("1001", 1, "CASA", "Casa")
     shop.category("1001", 2, "COZ", "Cozinha")
-    shop.customer(1, name="Ana", email="ana@example.com", phone="+5511999990000", birth_on=dt.date(1990, 2, 28))
+    shop.customer(
+        1, name="Ana", email="ana@example.com", phone="+5511999990000", birth_on=dt.date(1990, 2, 28)
+    )
     shop.customer(2, kind="company", name="Padaria São João", email=" contato@padaria.example ")
     shop.customer(3, name="Rui", created_at=dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC))
     shop.order(
@@ -119,7 +121,9 @@ def test_a_confirmed_day_without_data_has_header_only_files(shop: Shop) -> None:
     assert shop.ledger() == [(DAY, 1, 1)]
 
 
-@pytest.mark.parametrize("on", [day(20), day(30), dt.date(2026, 12, 31), dt.date(2028, 2, 28), dt.date(2028, 2, 29)])
+@pytest.mark.parametrize(
+    "on", [day(20), day(30), dt.date(2026, 12, 31), dt.date(2028, 2, 28), dt.date(2028, 2, 29)]
+)
 def test_a_day_ends_at_midnight_in_sao_paulo(shop: Shop, on: dt.date) -> None:
     shop.save_settings(first_business_date=on)
     midnight = dt.datetime.combine(on + dt.timedelta(days=1), dt.time(3), dt.UTC)
@@ -164,7 +168,9 @@ def test_a_buyer_without_a_valid_address(
     run, outcome = shop.run()
     assert counts(outcome) == (2, 1, 0, 1, 0)
     assert items(shop.connection, run) == [("order", "10", "skipped", reason, "A-10")]
-    assert [row["OrderNumber"] for code in (ORDERS, DETAIL, CATEGORIES) for row in shop.rows(code)] == ["P11"] * 3
+    assert [row["OrderNumber"] for code in (ORDERS, DETAIL, CATEGORIES) for row in shop.rows(code)] == [
+        "P11"
+    ] * 3
     assert [row["UserId"] for row in shop.rows(CUSTOMERS)] == ["2"]
 
 
@@ -208,7 +214,7 @@ def test_an_order_that_does_not_fit_is_named(shop: Shop, values: dict[str, Any],
 
 
 DIRTY = {
-    "Fone 32\" | preto": "Fone 32'   preto",
+    'Fone 32" | preto': "Fone 32'   preto",
     "duas\r\nlinhas": "duas  linhas",
     "tab\te\x07sino": "tab e sino",
     "barra \\ e \\| fim\\": "barra / e /  fim/",
@@ -231,7 +237,7 @@ def test_characters_that_would_break_a_row_are_replaced_and_counted(shop: Shop) 
     assert [row["ProductName"] for row in shop.rows(DETAIL)] == list(DIRTY.values())
     assert [row["Name"] for row in shop.rows(CUSTOMERS)] == ["Ana 'Nina'   Silva"]
     changed = sum(name != clean for name, clean in DIRTY.items())
-    assert outcome.details["changed_values"] == f"ProductName {changed}, Name 1"
+    assert outcome.details["changed_values"] == f"ORDERSDETAIL.ProductName {changed}, CUSTOMERS.Name 1"
     query = "select feed, changed_values from crm.file_batch_file where changed_values <> '{}' order by 1"
     assert shop.owner.execute(query).fetchall() == [
         (CUSTOMERS, {"Name": 1}),
@@ -249,7 +255,7 @@ def test_texts_are_cut_at_their_width_in_characters(shop: Shop, filler: str) -> 
     outcome = shop.generate()
     assert {row["Name"] for row in shop.rows(CUSTOMERS)} == {(filler * 200)[:200]}
     assert {row["StoreCode"] for row in shop.rows(ORDERS)} == {(filler * 30)[:30]}
-    assert outcome.details["changed_values"] == "StoreCode 1, Name 1"
+    assert outcome.details["changed_values"] == "ORDERS.StoreCode 1, CUSTOMERS.Name 1"
 
 
 def test_numbers_and_dates_that_do_not_fit_are_emptied_and_counted(shop: Shop) -> None:
@@ -264,7 +270,8 @@ def test_numbers_and_dates_that_do_not_fit_are_emptied_and_counted(shop: Shop) -
     assert shop.rows(ORDERS)[0]["TotalItems"] == "0"
     assert shop.rows(CUSTOMERS)[0]["BirthDate"] == ""
     assert outcome.details["changed_values"] == (
-        "TotalItems 1, Quantity 1, TotalAmount 1, UnitAmount 1, BirthDate 1"
+        "ORDERS.TotalItems 1, ORDERSDETAIL.Quantity 1, ORDERSDETAIL.UnitAmount 1, "
+        "ORDERSDETAIL.TotalAmount 1, CUSTOMERS.BirthDate 1"
     )
 
 
@@ -331,10 +338,15 @@ def test_a_correction_that_never_left_is_made_anew_and_compared_with_what_left(
     assert counts(shop.generate()) == (3, 0, 3, 0, 0)  # a buyer is not one of the records
     shop.execute("update erp.customer set name = 'Rui Reis' where customer_id = 3")
     assert counts(shop.generate()) == (3, 1, 2, 0, 0)
-    assert shop.ledger("revision, sequence, differences -> 'customers' ->> 'added'") == [(1, 1, None), (2, 2, "2")]
+    assert shop.ledger("revision, sequence, differences -> 'customers' ->> 'added'") == [
+        (1, 1, None),
+        (2, 2, "2"),
+    ]
     # Back to what it was: the number is taken, so the batch goes out, equal to the one that it replaces.
-    shop.execute("update erp.customer set name = case customer_id when 1 then 'Ana' else 'Rui' end "
-                 "where customer_id in (1, 3)")
+    shop.execute(
+        "update erp.customer set name = case customer_id when 1 then 'Ana' else 'Rui' end "
+        "where customer_id in (1, 3)"
+    )
     shop.generate()
     assert shop.ledger("revision, sequence, differences") == [(1, 1, {}), (2, 2, {})]
     assert shop.deliver(partner) == [2]
@@ -378,7 +390,7 @@ def test_another_instance_gives_the_day_other_names(shop: Shop, partner: Partner
     shop.deliver(partner)
     shop.save_settings(instance_id="NOVA")
     shop.generate()
-    assert sorted(shop.batch())[0] == "ICOMMKT_CUSTOMERS_NOVA_20261120"
+    assert min(shop.batch()) == "ICOMMKT_CUSTOMERS_NOVA_20261120"
     assert shop.ledger("sequence, manifest_name") == [
         (1, MANIFEST),
         (2, "ICOMMKT_MANIFEST_NOVA_20261120.json"),
@@ -536,12 +548,18 @@ def test_a_batch_that_fails_holds_up_those_behind_it(shop: Shop, partner: Partne
     partner.refuses_login = True
     with pytest.raises(daily_file_batch.DeliveryError):
         shop.deliver(partner)
-    assert shop.ledger("delivery_began_at is null, error") == [(True, "the server cannot be reached"), (True, None)]
+    assert shop.ledger("delivery_began_at is null, error") == [
+        (True, "the server cannot be reached"),
+        (True, None),
+    ]
     partner.refuses_login, partner.cuts_after = False, 4
     with pytest.raises(daily_file_batch.DeliveryError):
         shop.deliver(partner)
     assert partner.delivered == []
-    assert shop.ledger("delivery_began_at is null, error") == [(False, "the connection was lost"), (True, None)]
+    assert shop.ledger("delivery_began_at is null, error") == [
+        (False, "the connection was lost"),
+        (True, None),
+    ]
     partner.cuts_after = None
     assert shop.deliver(partner) == [1, 2]
 
@@ -604,12 +622,16 @@ def test_begin_names_what_is_missing_in_the_erp(shop: Shop, monkeypatch: pytest.
         daily_file_batch.check_settings(shop.connection, {})
 
 
-@pytest.mark.parametrize("column", ["sales_order.channel", "payment.method", "customer.phone", "product_category.level"])
+@pytest.mark.parametrize(
+    "column", ["sales_order.channel", "payment.method", "customer.phone", "product_category.level"]
+)
 def test_a_column_that_goes_missing_publishes_nothing(shop: Shop, column: str) -> None:
     fill(shop)
     table, _, name = column.partition(".")
     shop.owner.execute(
-        sql.SQL("alter table erp.{} drop column {} cascade").format(sql.Identifier(table), sql.Identifier(name))
+        sql.SQL("alter table erp.{} drop column {} cascade").format(
+            sql.Identifier(table), sql.Identifier(name)
+        )
     )
     with pytest.raises(psycopg.errors.UndefinedColumn, match=name):
         shop.generate()
@@ -676,9 +698,9 @@ def test_a_foreign_erp_that_changes_while_it_is_read_publishes_nothing(
 
     async def late(shop: Shop) -> Any:
         shop.execute(
-            "insert into erp_remote.sales_order select 99, 'P99', customer_id, ordered_on, store_code, status, "
-            "items_value, discount_value, shipping_value, total_value, updated_at from erp_remote.sales_order "
-            "where order_id = 10"
+            "insert into erp_remote.sales_order select 99, 'P99', customer_id, ordered_on, store_code, "
+            "status, items_value, discount_value, shipping_value, total_value, updated_at "
+            "from erp_remote.sales_order where order_id = 10"
         )
         return await connect(shop)
 

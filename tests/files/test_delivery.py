@@ -67,7 +67,9 @@ def test_delivered_again_nothing_is_sent(open_partner: OpenPartner, folder: Path
     assert identity(folder) == before
 
 
-def test_files_without_rows_and_without_a_byte(open_partner: OpenPartner, folder: Path, tmp_path: Path) -> None:
+def test_files_without_rows_and_without_a_byte(
+    open_partner: OpenPartner, folder: Path, tmp_path: Path
+) -> None:
     batch = make_batch(tmp_path / "spool", sizes=(0, 0, 0, 0))
     empty = tmp_path / "empty"
     empty.touch()
@@ -250,7 +252,9 @@ def test_names_of_others_that_are_no_utf_8(partner: OpenPartner, folder: Path, b
 # The partner's acknowledgement
 
 
-def test_acknowledgement_absent_empty_and_present(open_partner: OpenPartner, folder: Path, batch: Batch) -> None:
+def test_acknowledgement_absent_empty_and_present(
+    open_partner: OpenPartner, folder: Path, batch: Batch
+) -> None:
     with open_partner() as target:
         assert not target.acknowledgement(MANIFEST)
         batch.deliver(target)
@@ -771,7 +775,9 @@ def test_a_sender_that_is_killed(
     assert observer.problems == []
 
 
-def test_two_deliveries_at_once(open_partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch) -> None:
+def test_two_deliveries_at_once(
+    open_partner: OpenPartner, folder: Path, batch: Batch, corrected: Batch
+) -> None:
     """The lock of the routine forbids it; the partner sees nothing half-done even so."""
 
     def deliver(_: int) -> RotinaError | None:

@@ -59,7 +59,9 @@ def test_business_date(occasion: Occasion, expected: dt.date) -> None:
         (replace(MANUAL, logical_date=utc(2026, 11, 10, 12)), dt.date(2026, 11, 9)),
     ],
 )
-def test_business_date_of_a_program_that_works_for_the_day_before(occasion: Occasion, expected: dt.date) -> None:
+def test_business_date_of_a_program_that_works_for_the_day_before(
+    occasion: Occasion, expected: dt.date
+) -> None:
     assert business_date_of(occasion, SAO_PAULO, day_offset=-1) == expected
 
 
@@ -92,7 +94,9 @@ def test_tomorrow_is_refused_and_today_is_not(now: dt.datetime) -> None:
 
 
 @pytest.mark.parametrize("now", [utc(2026, 11, 20, 12), utc(2026, 11, 21, 2, 59)])
-def test_a_day_that_is_not_over_is_refused_where_the_program_works_for_the_day_before(now: dt.datetime) -> None:
+def test_a_day_that_is_not_over_is_refused_where_the_program_works_for_the_day_before(
+    now: dt.datetime,
+) -> None:
     refuse_future(dt.date(2026, 11, 19), SAO_PAULO, now, day_offset=-1)
     with pytest.raises(SettingError, match=r"2026-11-20.*is not over; today is 2026-11-20"):
         refuse_future(dt.date(2026, 11, 20), SAO_PAULO, now, day_offset=-1)

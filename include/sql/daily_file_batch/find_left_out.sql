@@ -18,11 +18,15 @@ from (
             when c.reason is not null then c.reason
             when r.record_kind = 'customer' then null
             when
-                char_length(r.code) > %(order_number_width)s or coalesce(btrim(r.code), '') = ''
+                char_length(r.code) > %(order_number_width)s
+                -- The first test, which is cheap, is met by little but blanks.
+                or (coalesce(r.code, '') collate "C" < '!' and coalesce(btrim(r.code), '') = '')
                 then 'invalid_order_number'
             when
-                greatest(r.total_value, r.items_value, r.discount_value, r.shipping_value) > %(most_value)s
-                or least(r.total_value, r.items_value, r.discount_value, r.shipping_value) < -%(most_value)s
+                r.total_value not between -%(most_value)s and %(most_value)s
+                or r.items_value not between -%(most_value)s and %(most_value)s
+                or r.discount_value not between -%(most_value)s and %(most_value)s
+                or r.shipping_value not between -%(most_value)s and %(most_value)s
                 then 'invalid_order_value'
         end as reason
     from (

@@ -1,5 +1,5 @@
--- Set what the company decided about its daily file batch.
--- Parameters: instance_id, first_business_date, due_at, connection_id, acknowledge_within_hours, active, login.
+-- Set what the company decided about its daily file batch. Parameters: instance_id, first_business_date,
+-- due_at, connection_id, acknowledge_within_hours, active, login.
 insert into crm.daily_file_setting (
     instance_id, first_business_date, due_at, connection_id, acknowledge_within_hours, active, updated_by
 )

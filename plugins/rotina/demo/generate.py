@@ -309,7 +309,9 @@ def _orders(
     plan: Plan, block: int, rng: np.random.Generator, customers: dict[str, NDArray[Any]], buying: NDArray[Any]
 ) -> Iterator[Rows]:
     """The orders of the last year, one per customer on average, their one to three items, and payments."""
-    owner, ordered_at, number = _events(plan, block, rng, customers, buying, plan.customers, _YEAR, yesterday=True)
+    owner, ordered_at, number = _events(
+        plan, block, rng, customers, buying, plan.customers, _YEAR, yesterday=True
+    )
     item_count = rng.integers(1, 4, len(owner))
     order = np.repeat(np.arange(len(owner)), item_count)
     line_number = np.arange(len(order)) - np.repeat(np.cumsum(item_count) - item_count, item_count) + 1

@@ -1,4 +1,7 @@
-"""The settings of the daily file batch, and its ledger: expected, generated, delivered, verified, acknowledged."""
+"""The daily file batch: its settings, and its ledger.
+
+A batch is expected, generated, delivered, verified and, where the partner does so, acknowledged.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _MOST_HOURS = 720
 
 @dataclass(frozen=True)
 class DailyFileSettings:
-    """What a company decides about its daily file batch (crm.daily_file_setting has the meaning of each field)."""
+    """What a company decides about its batch (crm.daily_file_setting has the meaning of each field)."""
 
     instance_id: str
     first_business_date: dt.date
@@ -77,7 +80,7 @@ class Batch:
         return spool.batch_folder(folder, self.business_date, self.sequence)
 
     def outgoing(self, folder: Path) -> tuple[list[Outgoing], Outgoing]:
-        """The files and the manifest of a generated batch, for delivery; whether they are there is not looked at."""
+        """The files and the manifest of a generated batch, for delivery; they may be missing in the spool."""
         assert self.manifest_name is not None
         assert self.manifest_sha256 is not None
         place = self.folder(folder)
@@ -128,7 +131,9 @@ def check_settings(settings: DailyFileSettings) -> None:
     Raises:
         SettingError: names the first field that is wrong.
     """
-    if not isinstance(settings.instance_id, str) or not re.fullmatch(r"[A-Za-z0-9-]{1,30}", settings.instance_id):
+    if not isinstance(settings.instance_id, str) or not re.fullmatch(
+        r"[A-Za-z0-9-]{1,30}", settings.instance_id
+    ):
         raise SettingError(
             "instance_id",
             settings.instance_id,
@@ -184,7 +189,7 @@ def expect(connection: psycopg.Connection, settings: DailyFileSettings, last: dt
 def undelivered_days(
     connection: psycopg.Connection, settings: DailyFileSettings, before: dt.date
 ) -> list[dt.date]:
-    """The days from the first business date on, before another day, whose batch was not delivered; in order."""
+    """The days from the first business date on, before another, whose batch was not delivered; in order."""
     stretch = {"first": settings.first_business_date, "last": before - dt.timedelta(days=1)}
     return [day for (day,) in connection.execute(statement("file_batches/list_undelivered_days"), stretch)]
 

@@ -48,7 +48,7 @@ EMAIL_PATTERN = r"^ *[A-Za-z0-9.!#$%&'*+/=?^_`{}~-]+@([A-Za-z0-9-]+\.)+[A-Za-z0-
 
 
 class SourceChangedError(RotinaError):
-    """The ERP changed while it was read, so that the files would not agree. Nothing was published; try again."""
+    """The ERP changed while it was read: the files would not agree. Nothing was published; try again."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
     """Refuse to start with a wrong setting. Changes nothing.
 
     Raises:
-        SettingError: the batch is not set up or switched off, a setting is wrong, a table or column of the ERP
-            is missing, or the folder of the spool cannot be written to.
+        SettingError: the batch is not set up or switched off, a setting is wrong, a table or column of the
+            ERP is missing, or the folder of the spool cannot be written to.
     """
     batches.load_settings(connection)
     erp_contract.check_tables(connection, ERP_TABLES)
@@ -89,7 +89,7 @@ def check_settings(connection: psycopg.Connection, params: dict[str, Any]) -> No
 
 
 def missing_source(connection: psycopg.Connection, run: Run) -> str | None:
-    """What a run must wait for, in words: the days before it, and the load of the ERP; None when all is there.
+    """What a run must wait for, in words: the days before it, the load of the ERP; None when all is there.
 
     Raises:
         SettingError: a setting is wrong, or the business date lies before the first one.
@@ -97,7 +97,9 @@ def missing_source(connection: psycopg.Connection, run: Run) -> str | None:
     """
     settings = batches.load_settings(connection)
     if run.run_type == "scheduled" and run.date < settings.first_business_date:
-        raise NothingToDoError(f"o parceiro espera arquivos a partir de {settings.first_business_date:%d/%m/%Y}")
+        raise NothingToDoError(
+            f"o parceiro espera arquivos a partir de {settings.first_business_date:%d/%m/%Y}"
+        )
     return _missing(connection, run, _settings(connection, run.date))
 
 
@@ -137,7 +139,9 @@ def generate(connection: psycopg.Connection, run: Run, connect: Connect, folder:
             files["orders"].written.rows != found["sales_order"] - len(left_out.orders)
             or files["customers"].written.rows < registered
         ):
-            raise SourceChangedError(f"the orders of {run.date} changed in the ERP while they were read; try again")
+            raise SourceChangedError(
+                f"the orders of {run.date} changed in the ERP while they were read; try again"
+            )
         records = files["orders"].written.rows + registered
         changed, details = _take_over(connection, run, settings, files, bench, folder, records)
     skipped = len(left_out.orders) + len(left_out.customers)
@@ -158,8 +162,8 @@ def deliver(
 ) -> list[int]:
     """Bring every batch to the partner that is not there yet, in the order of their numbers; returns these.
 
-    Each is recorded as soon as it is there; the first that fails ends the work, because a later number may not
-    overtake it.
+    Each is recorded as soon as it is there; the first that fails ends the work, because a later number may
+    not overtake it.
 
     Args:
         connection: of the task role, under the lock of the routine, outside of a transaction.
@@ -223,7 +227,9 @@ def _missing(connection: psycopg.Connection, run: Run, settings: DailyFileSettin
                 f"the batches go out in order, and earlier ones are missing: {stretch}. "
                 f"Run them first: {_entry().backfill_command(days[0], days[-1], 'completed')}"
             )
-    unloaded = [problem for source in _sources(connection, run.date) if (problem := _unloaded(source, run.date))]
+    unloaded = [
+        problem for source in _sources(connection, run.date) if (problem := _unloaded(source, run.date))
+    ]
     if unloaded:
         problems.append(
             f"the ERP is not loaded: {'; '.join(unloaded)}. "
@@ -441,7 +447,9 @@ def _described_differences(
 def _described(files: Mapping[str, _File]) -> dict[str, Any]:
     """What the summary tells of the files: their rows, and the values that had to be changed."""
     changed = [
-        f"{name} {number}" for file in files.values() for name, number in file.written.changed_values.items()
+        f"{feed.label}.{name} {number}"
+        for feed in FEEDS
+        for name, number in files[feed.code].written.changed_values.items()
     ]
     rows = ", ".join(f"{feed.label} {files[feed.code].written.rows}" for feed in FEEDS)
     return {"rows": rows} | ({"changed_values": ", ".join(changed)} if changed else {})

@@ -18,7 +18,7 @@ _PIECE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Lines:
-    """How many lines of a file are in the new batch only, and in the earlier one only; a changed line is in both."""
+    """Lines of a file that only the new batch has, and only the earlier one; a changed line is in both."""
 
     feed: str
     added: int
@@ -42,7 +42,7 @@ def compare(
 
     Args:
         connection: of the task role.
-        pairs: by feed, the file of the earlier batch and that of the new one; feeds that are equal may be absent.
+        pairs: by feed, the file of the earlier batch and the new one; feeds that are equal may be absent.
         business_date: as the files have it.
 
     Raises:

@@ -71,7 +71,9 @@ class Column:
             )
         elif self.type == "whole":
             parts["most"] = 10**self.width - 1
-            template = "case when coalesce({value}, 0) between -{most} and {most} then coalesce({value}, 0) end"
+            template = (
+                "case when coalesce({value}, 0) between -{most} and {most} then coalesce({value}, 0) end"
+            )
         else:
             parts["most"] = sql.SQL("9" * (self.width - 2) + ".99")
             template = (
@@ -106,7 +108,7 @@ class Feed:
         return f"ICOMMKT_{self.label}_{instance_id}_{business_date:%Y%m%d}"
 
     def query(self) -> sql.Composed:
-        """The rows of the file, to be copied as text with NULL written as MISFIT; has the parameters of `statement`."""
+        """The rows of the file, to be copied as text, NULL as MISFIT; with the parameters of `statement`."""
         return sql.SQL("select {columns} from (\n{statement}) as feed order by {key}").format(
             columns=sql.SQL(", ").join(column.expression() for column in self.columns),
             statement=sql.SQL(statement(f"daily_file_batch/{self.statement}")),
@@ -129,7 +131,14 @@ FEEDS = (
             Column("Date", "ordered_on", "date", "Date of the order: the business date", required=True),
             Column("TotalItems", "total_items", "whole", "Units of all items", 8, required=True),
             Column("TotalProducts", "total_products", "whole", "Different products", 8, required=True),
-            Column("TotalAmount", "total_value", "decimal", "What the customer pays, with taxes", 10, required=True),
+            Column(
+                "TotalAmount",
+                "total_value",
+                "decimal",
+                "What the customer pays, with taxes",
+                10,
+                required=True,
+            ),
             Column("ItemsAmount", "items_value", "decimal", "The items, without taxes", 10, required=True),
             Column("DiscountsAmount", "discount_value", "decimal", "Discounts", 10, required=True),
             Column("ShippingAmount", "shipping_value", "decimal", "Shipping", 10, required=True),
@@ -171,7 +180,9 @@ FEEDS = (
             _ORDER_NUMBER,
             Column("LineNumber", "line_number", "whole", "Position in the order", 5, required=True),
             Column("ProductCode", "sku", "text", "Product code", 50, required=True),
-            Column("CategoryLevel", "level", "whole", "Depth of the category: 1 is the widest", 5, required=True),
+            Column(
+                "CategoryLevel", "level", "whole", "Depth of the category: 1 is the widest", 5, required=True
+            ),
             Column("CategoryCode", "category_code", "text", "Code of the category", 50, required=True),
             Column("CategoryName", "category_name", "text", "Name of the category", 100),
         ),

@@ -66,7 +66,7 @@ def workshop(spool: Path) -> Iterator[Path]:
 
 
 def publish(made: Path, spool: Path, business_date: dt.date, sequence: int) -> None:
-    """Give a batch its place, whole; one that stands there goes. Made in a `workshop`, of files that are on disk."""
+    """Give a batch from a `workshop`, with its files on disk, its place, whole; one that is there goes."""
     sync(made)
     folder = batch_folder(spool, business_date, sequence)
     folder.parent.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ import sys
 
 
 def run(dates: dict[str, str]) -> None:
-    """Run the DAGs of `dates` (routine -> business date) one after the other, whatever becomes of the one before.
+    """Run the DAGs of `dates` (routine -> business date) in turn, whatever becomes of the one before.
 
     Raises LookupError, before anything runs, when Airflow cannot load one of them.
     """

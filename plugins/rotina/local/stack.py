@@ -300,9 +300,7 @@ class Stack:
         note.write_text(json.dumps(noted | {"ended": True}))
         return succeeded
 
-    def _run_day(
-        self, api: AirflowApi, dates: dict[str, dt.date], run_id: str
-    ) -> dict[str, tuple[str, str]]:
+    def _run_day(self, api: AirflowApi, dates: dict[str, dt.date], run_id: str) -> dict[str, tuple[str, str]]:
         """Set off routines in Airflow, one after the other; routine -> (run id, final state)."""
         runs = {}
         for routine, business_date in dates.items():
@@ -473,7 +471,7 @@ def business_today() -> dt.date:
 
 
 def business_dates(day: dt.date) -> dict[str, dt.date]:
-    """The routines that the agenda runs on a day (their DAG ids), in their order, with their business dates."""
+    """The routines that the agenda runs on a day (their DAG ids), in order, with their business dates."""
     from rotina.runs.agenda import load_agenda
 
     return {entry.routine: entry.business_date(day) for entry in load_agenda().daily()}

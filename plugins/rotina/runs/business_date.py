@@ -56,8 +56,8 @@ def today_in(zone: ZoneInfo, now: dt.datetime | None = None) -> dt.date:
 def refuse_future(
     business_date: dt.date, zone: ZoneInfo, now: dt.datetime | None = None, *, day_offset: int = 0
 ) -> None:
-    """Refuse a business date that has not begun in its time zone, or that is not over for a program that works
-    for the day before (`day_offset` -1).
+    """Refuse a business date that has not begun in its time zone, or that is not over for a program that
+    works for the day before (`day_offset` -1).
 
     Raises:
         SettingError: it is too early for the date.
@@ -65,7 +65,9 @@ def refuse_future(
     today = today_in(zone, now)
     if business_date > today + dt.timedelta(days=day_offset):
         problem = "lies in the future" if business_date > today else "is not over"
-        raise SettingError("business_date", business_date.isoformat(), f"{problem}; today is {today.isoformat()}")
+        raise SettingError(
+            "business_date", business_date.isoformat(), f"{problem}; today is {today.isoformat()}"
+        )
 
 
 def holiday_name(business_date: dt.date) -> str | None:

@@ -298,7 +298,10 @@ def _note_failure(run: Run, error: BaseException) -> None:
 
 def _is_last_try(context: Context, error: BaseException) -> bool:
     """Whether Airflow will not try this task again after `error`."""
-    return isinstance(error, SettingError | AirflowFailException) or context["ti"].try_number > context["ti"].max_tries
+    return (
+        isinstance(error, SettingError | AirflowFailException)
+        or context["ti"].try_number > context["ti"].max_tries
+    )
 
 
 def _failed_tasks(context: Context) -> list[str]:
