@@ -523,6 +523,7 @@ def test_a_password_is_taken_and_told_nobody(
         batch.deliver(target)
     assert standing(folder) == batch.hashes
     assert PASSWORD not in caplog.text
+    assert not any(record.name.startswith("asyncssh") for record in caplog.records)  # which tells every step
 
 
 def test_a_key_that_the_server_does_not_know(sftp: SftpSettings) -> None:
@@ -531,7 +532,7 @@ def test_a_key_that_the_server_does_not_know(sftp: SftpSettings) -> None:
         pass
 
 
-def test_password_and_key_where_the_server_wants_both(folder: Path) -> None:
+def test_password_and_key_are_offered_both(folder: Path) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     trusted = asyncssh.import_authorized_keys(key.export_public_key().decode())
     with scripted(folder, authorized_client_keys=trusted) as settings:
@@ -577,10 +578,11 @@ def test_nothing_of_the_users_own_configuration_counts(
     home.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home.parent))
     assert sftp.key is not None
+    (home / "id_ed25519").touch(mode=0o600)
     sftp.key.write_private_key(home / "id_ed25519")
     server = sftp.host_keys[0].export_public_key().decode()
     (home / "known_hosts").write_text(f"[127.0.0.1]:{sftp.port} {server}")
-    (home / "config").write_text("Host *\n  Port 1\n  User nobody\n")
+    (home / "config").write_text("Host *\n  ProxyCommand false\n")
     with SftpTarget.open(sftp):
         pass
     other = asyncssh.generate_private_key("ssh-ed25519").convert_to_public()
@@ -589,6 +591,18 @@ def test_nothing_of_the_users_own_configuration_counts(
     without = replace(sftp, key=None, password="guess")
     with pytest.raises(SettingError, match="refused the login"), SftpTarget.open(without):
         pass
+    agent = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(agent)], stdout=subprocess.DEVNULL) as process:
+        try:
+            while not agent.exists():
+                assert process.poll() is None
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+            subprocess.run(["ssh-add", "-q", str(home / "id_ed25519")], check=True)
+            stranger = replace(sftp, key=asyncssh.generate_private_key("ssh-ed25519"))
+            with pytest.raises(SettingError, match="refused the login"), SftpTarget.open(stranger):
+                pass
+        finally:
+            process.terminate()
 
 
 # A server that is away, or hangs
