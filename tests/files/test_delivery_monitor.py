@@ -237,6 +237,24 @@ def test_a_day_with_another_problem_is_not_over(owner: psycopg.Connection, team:
     assert "RESOLVIDO" in (team.watch("2026-11-20 11:00") or "")
 
 
+def test_a_batch_that_was_set_up_a_moment_ago_has_an_hour_to_go_out(
+    owner: psycopg.Connection, team: Team
+) -> None:
+    set_up_batch(owner, "2026-11-18", updated_at=local("2026-11-20 14:00"))
+    assert team.watch("2026-11-20 14:59") is None
+    assert "acaba de ser configurado" in team.last.seen.details["note"]
+    add_batch(owner, "2026-11-19", delivered="2026-11-20 14:05")
+    text = team.watch("2026-11-20 15:00")
+    assert text is not None
+    assert "18/11/2026 não foi gerado" in text
+    assert "atraso" not in text
+    # Who changes the setup hears nothing of what is not over.
+    owner.execute("update crm.daily_file_setting set updated_at = '2026-11-20 15:30-03'")
+    assert team.watch("2026-11-20 16:00") is None
+    assert team.watch("2026-11-20 17:00") is None
+    assert team.last.counts == (0, 1, 0)
+
+
 def test_a_correction_has_an_hour_to_go_out(owner: psycopg.Connection, team: Team) -> None:
     set_up_batch(owner, "2026-11-19")
     add_batch(owner, "2026-11-19", delivered="2026-11-20 05:32")
