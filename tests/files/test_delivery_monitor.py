@@ -297,13 +297,13 @@ def test_the_command_of_a_new_day_takes_those_before_it_along(owner: psycopg.Con
 
 def test_of_days_long_ago_it_says_how_many_there_are(owner: psycopg.Connection, team: Team) -> None:
     set_up_batch(owner, "2026-01-01")
-    add_good_batches(owner, "2026-01-02", "2026-01-31")
-    add_good_batches(owner, "2026-02-03", "2026-11-19")
+    add_good_batches(owner, "2026-01-01", "2026-01-31")
+    add_good_batches(owner, "2026-02-03", "2026-03-31")
+    add_good_batches(owner, "2026-04-02", "2026-11-19")
     text = team.watch("2026-11-20 10:00")
     assert text is not None
-    assert "há mais 3 dias com problema entre 01/01/2026 e 02/02/2026, antes dos últimos 31 dias" in text
-    assert commands(text) == [BACKFILL.format("daily_file_batch", "2026-01-01", "2026-02-02")]
-    assert "--reprocess-behavior failed" in text
+    assert "há mais 3 dias com problema entre 01/02/2026 e 01/04/2026, antes dos últimos 31 dias" in text
+    assert commands(text) == [BACKFILL.format("daily_file_batch", "2026-02-01", "2026-02-02")]
 
 
 def test_a_day_that_gets_too_old_is_told_among_the_older_ones(owner: psycopg.Connection, team: Team) -> None:
@@ -782,7 +782,7 @@ def test_airflow_takes_the_commands_for_exactly_their_days(zone: str) -> None:
             "-c",
             RUN_COMMANDS,
             str(REPOSITORY / "dags"),
-            json.dumps([one.backfill_command(first, last, "completed") for one in entries.values()]),
+            json.dumps([one.backfill_command(first, last) for one in entries.values()]),
         ],
         env={
             **os.environ,

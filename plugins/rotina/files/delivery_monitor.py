@@ -309,14 +309,15 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
         command = commands[batch.business_date] if batch.problem in _BACKFILLED else None
         now.findings.add(batch.problem, str(batch.business_date), message, remedy, command)
     if older:
-        first, last = older[0].business_date, older[-1].business_date
+        dates = [batch.business_date for batch in older]
+        first, last = dates[0], dates[-1]
         now.findings.add(
             "batch_older",
             _OLDER,
-            f"Lote de arquivos: há mais {len(older)} {'dia' if len(older) == 1 else 'dias'} com problema "
+            f"Lote de arquivos: há mais {len(dates)} {'dia' if len(dates) == 1 else 'dias'} com problema "
             f"entre {first:%d/%m/%Y} e {last:%d/%m/%Y}, antes dos últimos {BATCH_DAYS} dias",
-            "Rode primeiro estes dias; os deste período que deram certo não rodam de novo:",
-            entry.backfill_command(first, last),
+            "Rode primeiro estes, que são os mais antigos; o aviso de amanhã traz os seguintes:",
+            _commands(entry, dates, list(_days(first, last)))[first],
         )
     return None
 
@@ -573,11 +574,7 @@ def _commands(entry: Entry, days: Collection[dt.date], order: Sequence[dt.date])
         elif day in days:
             stretches.append([day])
         follows = day in days
-    return {
-        day: entry.backfill_command(stretch[0], stretch[-1], again="completed")
-        for stretch in stretches
-        for day in stretch
-    }
+    return {day: entry.backfill_command(stretch[0], stretch[-1]) for stretch in stretches for day in stretch}
 
 
 def _query(now: _Look, name: str, **values: object) -> str:
