@@ -25,7 +25,7 @@ from rotina.errors import SettingError
 from rotina.integration.settings import save_integration_settings
 from rotina.local.postgres import TASK_ROLE, EmbeddedPostgres
 from rotina.migrations import upgrade
-from rotina.runs.agenda import Entry, load_agenda
+from rotina.runs.agenda import WEEK, Entry, load_agenda
 from tests.accounts.erp_data import FIELDS
 from tests.runs_by_hand import do_work
 
@@ -369,8 +369,8 @@ def test_a_dag_without_a_routine_is_refused(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("days", "hours", "words"),
     [
-        (docs._WEEK, ["04:00"], "every day at 04:00"),
-        (docs._WEEK[:5], ["08:00", "14:00"], "Monday to Friday at 08:00 and 14:00"),
+        (WEEK, ["04:00"], "every day at 04:00"),
+        (WEEK[:5], ["08:00", "14:00"], "Monday to Friday at 08:00 and 14:00"),
         (["friday", "monday", "wednesday"], ["03:30", "12:30", "18:30"],
          "Monday, Wednesday and Friday at 03:30, 12:30 and 18:30"),
         (["saturday", "sunday"], ["09:00"], "Saturday and Sunday at 09:00"),
@@ -382,6 +382,14 @@ def test_schedules_in_words(days: list[str], hours: list[str], words: str) -> No
         load_agenda().programs[0].model_dump() | {"days": tuple(days), "hours": hours}
     )
     assert docs.when(entry) == words
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(5, "every day, every 5 minutes"), (60, "every day, every hour")]
+)
+def test_frequent_schedules_in_words(minutes: int, words: str) -> None:
+    frequent = {"days": WEEK, "hours": None, "every_minutes": minutes}
+    assert docs.when(Entry.model_validate(load_agenda().programs[0].model_dump() | frequent)) == words
 
 
 def test_an_inactive_routine_is_said_to_run_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_a_problem_is_told_once_and_its_end_too(stack: RunningStack) -> None:
 @pytest.mark.parametrize("routine", ["daily_file_batch", "account_data_refresh"])
 def test_airflow_makes_the_runs_that_the_command_asks_for(stack: RunningStack, routine: str) -> None:
     first, last = business_today() - 12 * DAY, business_today() - 10 * DAY
-    command = load_agenda().entry(routine).backfill_command(first, last, "completed")
+    command = load_agenda().entry(routine).backfill_command(first, last)
     printed = stack.airflow(*command.split()[1:], "--dry-run")
     days = [str(first + number * DAY) for number in range(3)]
     assert all(f" {day} " in printed for day in days)

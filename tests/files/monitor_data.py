@@ -45,8 +45,8 @@ def local(text: str) -> dt.datetime:
 
 
 def set_up_batch(owner: psycopg.Connection, first: str, **fields: Any) -> None:
-    """The daily file batch is expected from a business date on, until 09:00 of the day after."""
-    values = {"instance_id": "ACME", "updated_by": "ana", **fields}
+    """The daily file batch is expected from a business date on, each until 09:00 of the day after."""
+    values = {"instance_id": "ACME", "updated_by": "ana", "updated_at": local(f"{first} 00:00"), **fields}
     insert(owner, "crm.daily_file_setting", first_business_date=first, **values)
 
 

@@ -237,6 +237,24 @@ def test_a_day_with_another_problem_is_not_over(owner: psycopg.Connection, team:
     assert "RESOLVIDO" in (team.watch("2026-11-20 11:00") or "")
 
 
+def test_a_batch_that_was_set_up_a_moment_ago_has_an_hour_to_go_out(
+    owner: psycopg.Connection, team: Team
+) -> None:
+    set_up_batch(owner, "2026-11-18", updated_at=local("2026-11-20 14:00"))
+    assert team.watch("2026-11-20 14:59") is None
+    assert "acaba de ser configurado" in team.last.seen.details["note"]
+    add_batch(owner, "2026-11-19", delivered="2026-11-20 14:05")
+    text = team.watch("2026-11-20 15:00")
+    assert text is not None
+    assert "18/11/2026 não foi gerado" in text
+    assert "atraso" not in text
+    # Who changes the setup hears nothing of what is not over.
+    owner.execute("update crm.daily_file_setting set updated_at = '2026-11-20 15:30-03'")
+    assert team.watch("2026-11-20 16:00") is None
+    assert team.watch("2026-11-20 17:00") is None
+    assert team.last.counts == (0, 1, 0)
+
+
 def test_a_correction_has_an_hour_to_go_out(owner: psycopg.Connection, team: Team) -> None:
     set_up_batch(owner, "2026-11-19")
     add_batch(owner, "2026-11-19", delivered="2026-11-20 05:32")
@@ -279,13 +297,13 @@ def test_the_command_of_a_new_day_takes_those_before_it_along(owner: psycopg.Con
 
 def test_of_days_long_ago_it_says_how_many_there_are(owner: psycopg.Connection, team: Team) -> None:
     set_up_batch(owner, "2026-01-01")
-    add_good_batches(owner, "2026-01-02", "2026-01-31")
-    add_good_batches(owner, "2026-02-03", "2026-11-19")
+    add_good_batches(owner, "2026-01-01", "2026-01-31")
+    add_good_batches(owner, "2026-02-03", "2026-03-31")
+    add_good_batches(owner, "2026-04-02", "2026-11-19")
     text = team.watch("2026-11-20 10:00")
     assert text is not None
-    assert "há mais 3 dias com problema entre 01/01/2026 e 02/02/2026, antes dos últimos 31 dias" in text
-    assert commands(text) == [BACKFILL.format("daily_file_batch", "2026-01-01", "2026-02-02")]
-    assert "--reprocess-behavior failed" in text
+    assert "há mais 3 dias com problema entre 01/02/2026 e 01/04/2026, antes dos últimos 31 dias" in text
+    assert commands(text) == [BACKFILL.format("daily_file_batch", "2026-02-01", "2026-02-02")]
 
 
 def test_a_day_that_gets_too_old_is_told_among_the_older_ones(owner: psycopg.Connection, team: Team) -> None:
@@ -764,7 +782,7 @@ def test_airflow_takes_the_commands_for_exactly_their_days(zone: str) -> None:
             "-c",
             RUN_COMMANDS,
             str(REPOSITORY / "dags"),
-            json.dumps([one.backfill_command(first, last, "completed") for one in entries.values()]),
+            json.dumps([one.backfill_command(first, last) for one in entries.values()]),
         ],
         env={
             **os.environ,

@@ -3,6 +3,7 @@ select
     first_business_date,
     due_at,
     connection_id,
-    acknowledge_within_hours
+    acknowledge_within_hours,
+    updated_at
 from crm.daily_file_setting
 where active

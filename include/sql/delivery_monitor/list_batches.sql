@@ -1,8 +1,8 @@
 -- The days of the file batch with a problem: as the newest generated batch of each day stands in the ledger,
 -- and what was late and not told yet. Days that the ledger does not know count as well. A correction
--- (revision 2 and later) is given the grace after it was made. Parameters: first_on, last_on, due_at (local
--- time of the next day), timezone, at, grace_minutes, acknowledge_within_hours (null: nothing is
--- acknowledged).
+-- (revision 2 and later) is given the grace after it was made; nothing is late that went out before it was
+-- watched. Parameters: first_on, last_on, due_at (local time of the next day), timezone, at, grace,
+-- watched_from, acknowledge_within_hours (null: nothing is acknowledged).
 with day as (
     select
         %(first_on)s::date + n as business_date,
@@ -37,7 +37,7 @@ batch as (
         coalesce(l.first_due_at, d.due_at) as due_at,
         greatest(
             coalesce(l.due_at, d.due_at),
-            case when l.revision > 1 then l.generated_at + make_interval(mins => %(grace_minutes)s) end
+            case when l.revision > 1 then l.generated_at + %(grace)s end
         ) as complete_by,
         array(
             select feed
@@ -84,7 +84,7 @@ late as (
         'batch_late' as problem
     from batch as b
     where
-        b.first_delivered_at > b.due_at
+        b.first_delivered_at > greatest(b.due_at, %(watched_from)s)
         -- The team was told while it lasted, or that it was late.
         and not exists (
             select from crm.alert as a

@@ -33,8 +33,9 @@ DISPATCH_ROUTINE = "queue_dispatch"
 
 #: How many days of the file batch are told one by one; of older ones the team is told how many there are.
 BATCH_DAYS = 31
-#: How long a correction of a batch that is made long after its day may take to go out.
-CORRECTION_GRACE_MINUTES = 60
+#: How long a batch may take to go out that could not be in time: a correction, which is made after its day,
+#: or a day that was over when the batch was set up.
+GRACE = dt.timedelta(hours=1)
 #: Of how many of the newest messages the equation of the queue is checked.
 NEWEST_MESSAGES = 100_000
 #: Characters of an error that are quoted.
@@ -51,6 +52,7 @@ class _Setting:
     due_at: dt.time
     connection_id: str
     acknowledge_within_hours: int | None
+    updated_at: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,9 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
     setting = _file_setting(now.connection)
     if setting is None:
         return "o lote diário de arquivos não está configurado: não há o que observar"
+    watched_from = setting.updated_at + GRACE
+    if now.at < watched_from:
+        return "o lote diário de arquivos acaba de ser configurado: ainda não é observado"
     yesterday = now.today - _ONE_DAY
     values = {
         "first_on": setting.first_business_date,
@@ -279,7 +284,8 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
         "due_at": setting.due_at,
         "timezone": now.zone.key,
         "at": now.at,
-        "grace_minutes": CORRECTION_GRACE_MINUTES,
+        "grace": GRACE,
+        "watched_from": watched_from,
         "acknowledge_within_hours": setting.acknowledge_within_hours,
     }
     with now.connection.cursor(row_factory=class_row(_Batch)) as cursor:
@@ -303,14 +309,15 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
         command = commands[batch.business_date] if batch.problem in _BACKFILLED else None
         now.findings.add(batch.problem, str(batch.business_date), message, remedy, command)
     if older:
-        first, last = older[0].business_date, older[-1].business_date
+        dates = [batch.business_date for batch in older]
+        first, last = dates[0], dates[-1]
         now.findings.add(
             "batch_older",
             _OLDER,
-            f"Lote de arquivos: há mais {len(older)} {'dia' if len(older) == 1 else 'dias'} com problema "
+            f"Lote de arquivos: há mais {len(dates)} {'dia' if len(dates) == 1 else 'dias'} com problema "
             f"entre {first:%d/%m/%Y} e {last:%d/%m/%Y}, antes dos últimos {BATCH_DAYS} dias",
-            "Rode primeiro estes dias; os deste período que deram certo não rodam de novo:",
-            entry.backfill_command(first, last),
+            "Rode primeiro estes, que são os mais antigos; o aviso de amanhã traz os seguintes:",
+            _commands(entry, dates, list(_days(first, last)))[first],
         )
     return None
 
@@ -567,11 +574,7 @@ def _commands(entry: Entry, days: Collection[dt.date], order: Sequence[dt.date])
         elif day in days:
             stretches.append([day])
         follows = day in days
-    return {
-        day: entry.backfill_command(stretch[0], stretch[-1], again="completed")
-        for stretch in stretches
-        for day in stretch
-    }
+    return {day: entry.backfill_command(stretch[0], stretch[-1]) for stretch in stretches for day in stretch}
 
 
 def _query(now: _Look, name: str, **values: object) -> str:

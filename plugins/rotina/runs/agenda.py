@@ -115,17 +115,11 @@ class Entry(BaseModel):
         """The business date of what runs on a day: the day itself, or the one before (`day_offset`)."""
         return day + dt.timedelta(days=self.day_offset)
 
-    def backfill_command(
-        self, first: dt.date, last: dt.date, again: Literal["failed", "completed"] = "failed"
-    ) -> str:
-        """The command that runs the business dates from `first` to `last`, in order, ready to copy.
-
-        Days that Airflow has a run of are run again where it `failed`, or in any case (`completed`).
-        A bare `--to-date` would be its midnight and leave the last day out.
-        """
+    def backfill_command(self, first: dt.date, last: dt.date) -> str:
+        """The command that runs the business dates from `first` to `last`, in order, ready to copy."""
         return (
             f"airflow backfill create --dag-id {self.routine} --from-date {first} --to-date {last}T23:59 "
-            f"--max-active-runs 1 --reprocess-behavior {again}"
+            "--max-active-runs 1 --reprocess-behavior completed"
         )
 
     @property
