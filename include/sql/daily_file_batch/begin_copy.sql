@@ -1,6 +1,6 @@
--- See what another transaction sees, and write dates as the files have them. Several sessions copy at the same
--- time, each in one process. Parameter: snapshot.
-set transaction snapshot %(snapshot)s;
+-- See what another transaction sees, and write dates as the files have them. Several sessions copy at the
+-- same time, each in one process. Parameter: snapshot.
+set transaction snapshot %(snapshot)s; -- noqa: PRS
 set local datestyle = 'SQL, DMY';
 set local work_mem = '128MB';
 set local jit = off;

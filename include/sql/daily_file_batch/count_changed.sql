@@ -1,5 +1,5 @@
--- How many of the records that are written are written differently: orders, whichever of their files differs, and
--- customers registered on the business date. Parameter: business_date (as the files have it).
+-- How many of the records that are written are written differently: orders, whichever of their files differs,
+-- and customers registered on the business date. Parameter: business_date (as the files have it).
 with gone as (
     select record
     from touched

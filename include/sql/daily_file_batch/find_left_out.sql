@@ -1,5 +1,5 @@
--- The orders and the registered customers of the business date that cannot go into the files, and why. NaN is above
--- all numbers. Parameters: business_date, begins_at, ends_at (of that day), email_pattern, email_width,
+-- The orders and the registered customers of the business date that cannot go into the files, and why. NaN is
+-- above all numbers. Parameters: business_date, begins_at, ends_at (of that day), email_pattern, email_width,
 -- order_number_width, most_value.
 create temp table left_out on commit drop as
 select

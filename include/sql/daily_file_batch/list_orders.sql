@@ -1,5 +1,27 @@
 -- The orders of the business date that are not left out, with the number of their items and the payment of
 -- the largest part. Parameters: business_date, left_out_orders.
+with item as (
+    select
+        i.order_id,
+        sum(i.quantity) as total_items,
+        count(*) as total_products
+    from erp.sales_order_item as i
+    inner join erp.sales_order as s on i.order_id = s.order_id
+    where s.ordered_on = %(business_date)s
+    group by i.order_id
+),
+
+largest_payment as (
+    select distinct on (p.order_id)
+        p.order_id,
+        p.method,
+        p.installments
+    from erp.payment as p
+    inner join erp.sales_order as s on p.order_id = s.order_id
+    where s.ordered_on = %(business_date)s
+    order by p.order_id asc, p.value desc, p.payment_id asc
+)
+
 select
     o.order_id,
     o.code as order_number,
@@ -17,26 +39,8 @@ select
     payment.method as payment_method,
     payment.installments
 from erp.sales_order as o
-left join (
-    select
-        i.order_id,
-        sum(i.quantity) as total_items,
-        count(*) as total_products
-    from erp.sales_order_item as i
-    inner join erp.sales_order as s on i.order_id = s.order_id
-    where s.ordered_on = %(business_date)s
-    group by i.order_id
-) as item on o.order_id = item.order_id
-left join (
-    select distinct on (p.order_id)
-        p.order_id,
-        p.method,
-        p.installments
-    from erp.payment as p
-    inner join erp.sales_order as s on p.order_id = s.order_id
-    where s.ordered_on = %(business_date)s
-    order by p.order_id asc, p.value desc, p.payment_id asc
-) as payment on o.order_id = payment.order_id
+left join item on o.order_id = item.order_id
+left join largest_payment as payment on o.order_id = payment.order_id
 where
     o.ordered_on = %(business_date)s
     and o.order_id <> all(%(left_out_orders)s::bigint[])

@@ -1,5 +1,5 @@
--- Expect batches: one for each of the days, with its files. Days that somebody else has just added stay as they
--- are. Parameters: dates, due_at (of each date), file_dates, feeds and names (of each file).
+-- Expect batches: one for each of the days, with its files. Days that somebody else has just added stay as
+-- they are. Parameters: dates, due_at (of each date), file_dates, feeds and names (of each file).
 with added as (
     insert into crm.file_batch (business_date, due_at)
     select *
@@ -14,5 +14,7 @@ select
     file.feed,
     file.name
 from added
-inner join unnest(%(file_dates)s::date[], %(feeds)s::text[], %(names)s::text[])
-    as file (business_date, feed, name) on added.business_date = file.business_date
+inner join
+    unnest(%(file_dates)s::date[], %(feeds)s::text[], %(names)s::text[])
+        as file (business_date, feed, name)
+    on added.business_date = file.business_date

@@ -1,5 +1,5 @@
--- The batches of a day by revision, or (without a day) those that were generated and are not at the partner, or
--- not surely, in the order of their numbers. Parameter: business_date.
+-- The batches of a day by revision, or (without a day) those that were generated and are not at the partner,
+-- or not surely, in the order of their numbers. Parameter: business_date.
 select
     b.id,
     b.business_date,

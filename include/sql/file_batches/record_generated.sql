@@ -1,5 +1,5 @@
--- Write down that a batch was made. Parameters: batch_id, sequence, manifest_name, manifest_sha256, differences,
--- run_id.
+-- Write down that a batch was made. Parameters: batch_id, sequence, manifest_name, manifest_sha256,
+-- differences, run_id.
 update crm.file_batch
 set
     sequence = %(sequence)s,
