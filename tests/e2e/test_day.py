@@ -24,24 +24,25 @@ def stack() -> Iterator[RunningStack]:
     shutil.rmtree(stack.home)
 
 
-def day(stack: RunningStack, business_date: str) -> dict[str, str]:
-    """Run a day; returns the row of the routine in the table that it prints, by the names of its head."""
-    done = stack.command("day", business_date)
+def day(stack: RunningStack, date: str) -> dict[str, dict[str, str]]:
+    """Run a day; returns the table that it prints: by routine the row, by the names of its head."""
+    done = stack.command("day", date)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     (head,) = [line for line in lines if line[:1] == ["routine"]]
-    (row,) = [line for line in lines if line[:2] == [DAG_ID, "manual"]]
-    return dict(zip(head, row, strict=True))
+    rows = [dict(zip(head, line, strict=True)) for line in lines if line[1:2] == ["manual"]]
+    return {row["routine"]: row for row in rows}
 
 
 def test_a_day_and_the_same_day_again(stack: RunningStack) -> None:
     first, second = day(stack, "2026-11-20"), day(stack, "2026-11-20")
-    for row in (first, second):
-        assert (row["business_date"], row["status"]) == ("2026-11-20", "succeeded")
-        selected, *rest = (int(row[name]) for name in NUMBERS)
-        assert selected == sum(rest)
-    assert int(first["changed"]) > 0
-    assert int(second["changed"]) == 0
+    for routine, business_date in ((DAG_ID, "2026-11-20"), ("daily_file_batch", "2026-11-19")):
+        for row in (first[routine], second[routine]):
+            assert (row["business_date"], row["status"]) == (business_date, "succeeded")
+            selected, *rest = (int(row[name]) for name in NUMBERS)
+            assert selected == sum(rest)
+        assert int(first[routine]["changed"]) > 0
+        assert int(second[routine]["changed"]) == 0
 
 
 def test_a_malformed_date_is_refused_before_anything_starts(stack: RunningStack) -> None:

@@ -35,6 +35,7 @@ def fill(shop: Shop) -> None:
     )
     shop.customer(2, kind="company", name="Padaria São João", email=" contato@padaria.example ")
     shop.customer(3, name="Rui", created_at=dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC))
+    shop.order(11, 2, status="cancelled", channel=None, store_code="WEB")
     shop.order(
         10,
         1,
@@ -43,7 +44,6 @@ def fill(shop: Shop) -> None:
         shipping_value=Decimal("25.50"),
         total_value=Decimal("454.07"),
     )
-    shop.order(11, 2, status="cancelled", channel=None, store_code="WEB")
     shop.payment(1, 10, "pix", "54.07")
     shop.payment(2, 10, "credit_card", "400.00", 3)
     shop.loaded(DAY)
@@ -581,9 +581,14 @@ def test_a_batch_that_was_not_looked_at_after_its_delivery_is(shop: Shop, partne
     shop.generate()
     shop.deliver(partner)
     shop.execute("update crm.file_batch set verified_at = null")  # killed between the two
+    partner.refuses_login = True
+    with pytest.raises(daily_file_batch.DeliveryError):
+        shop.deliver(partner)
+    assert shop.ledger("delivered_at is null, error") == [(False, "the server cannot be reached")]
+    partner.refuses_login = False
     assert shop.deliver(partner) == [1]
     assert partner.delivered == [1]  # not sent again
-    assert shop.ledger("verified_at is null") == [(False,)]
+    assert shop.ledger("verified_at is null, error") == [(False, None)]
 
 
 # -- what goes wrong ----------------------------------------------------------------------------------------
@@ -647,12 +652,39 @@ def test_a_folder_that_went_away(shop: Shop) -> None:
     assert shop.ledger() == []
 
 
+def test_a_database_that_cannot_be_reached_is_not_blamed_on_the_folder(shop: Shop) -> None:
+    fill(shop)
+    uri, shop.uri = shop.uri, "postgresql://nobody@/nothing?host=/nowhere"
+    with pytest.raises(FileNotFoundError):
+        shop.generate()
+    assert shop.names() == []
+    shop.uri = uri
+    assert counts(shop.generate()) == (3, 3, 0, 0, 0)
+
+
 def test_a_setting_that_is_wrong_stops_the_work_itself(shop: Shop) -> None:
     fill(shop)
     shop.execute("update crm.daily_file_setting set instance_id = '../x'")
     with pytest.raises(SettingError, match="instance_id"):
         shop.generate()
     assert shop.names() == []
+
+
+def test_what_changes_while_the_files_are_written_is_in_none_of_them(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(shop)
+    connect = Shop.connect
+
+    async def late(shop: Shop) -> Any:
+        shop.execute("update erp.sales_order_item set product_name = 'Outra'")
+        shop.execute("update erp.customer set email = null")
+        return await connect(shop)
+
+    monkeypatch.setattr(Shop, "connect", late)
+    assert counts(shop.generate()) == (3, 3, 0, 0, 0)
+    assert {row["ProductName"] for row in shop.rows(DETAIL)} == {"Cafeteira", "Caderno"}
+    assert all(row["Email"] for row in shop.rows(CUSTOMERS))
 
 
 # -- an ERP on another server -------------------------------------------------------------------------------

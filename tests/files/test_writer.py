@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 
 from rotina.files.feeds import Column, Feed
+from rotina.files.spool import SpoolError
 from rotina.files.writer import DamagedFileError, FeedFile, Written
 
 FEED = Feed(
@@ -95,5 +96,5 @@ def test_the_quick_look_sees_everything_that_is_replaced(
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(SpoolError, match="File exists"):
         FeedFile(FEED, tmp_path / "file")

@@ -1,10 +1,7 @@
--- Write down why a batch is not at the partner, or not as it was made: it is delivered again.
--- Parameters: batch_id, error.
+-- Write down that a batch does not surely stand at the partner: it is delivered again. Parameter: batch_id.
 with batch as (
     update crm.file_batch
-    set
-        delivered_at = null,
-        error = %(error)s
+    set delivered_at = null
     where id = %(batch_id)s
     returning id
 )
@@ -12,4 +9,4 @@ with batch as (
 update crm.file_batch_file as f
 set delivered_at = null
 from batch
-where f.batch_id = batch.id and f.delivered_at is not null
+where f.batch_id = batch.id

@@ -259,9 +259,14 @@ def record_verified(connection: psycopg.Connection, batch: Batch) -> None:
     _record(connection, "record_verified", batch)
 
 
-def record_undelivered(connection: psycopg.Connection, batch: Batch, error: str) -> None:
-    """Write down why a batch does not stand at the partner as it was made, so that it is delivered again."""
-    _record(connection, "record_undelivered", batch, error=error)
+def record_undelivered(connection: psycopg.Connection, batch: Batch) -> None:
+    """Write down that a batch does not surely stand at the partner: it is delivered again."""
+    _record(connection, "record_undelivered", batch)
+
+
+def record_error(connection: psycopg.Connection, batch: Batch, error: str) -> None:
+    """Write down what went wrong with the delivery of a batch."""
+    _record(connection, "record_error", batch, error=error)
 
 
 def _record(connection: psycopg.Connection, name: str, batch: Batch, **values: Any) -> None:

@@ -184,7 +184,7 @@ def deliver(
             for batch in pending:
                 _deliver(connection, target, batch, folder)
     except (DeliveryError, SettingError) as error:
-        batches.record_undelivered(connection, batch, str(error))
+        batches.record_error(connection, batch, str(error))
         raise
     return [batch.sequence for batch in pending if batch.sequence is not None]
 
@@ -195,7 +195,11 @@ def _deliver(connection: psycopg.Connection, target: Target, batch: Batch, folde
         batches.record_begun(connection, batch)
         target.deliver(files, manifest)
         batches.record_delivered(connection, batch)
-    target.verify(files, manifest)
+    try:
+        target.verify(files, manifest)
+    except DeliveryError:
+        batches.record_undelivered(connection, batch)
+        raise
     batches.record_verified(connection, batch)
 
 
@@ -390,7 +394,7 @@ def _write_manifest(
     }
     data = (json.dumps(content, indent=2) + "\n").encode()
     path = bench / manifest_name(settings.instance_id, business_date)
-    with path.open("xb") as file:
+    with spool.writing(path), path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

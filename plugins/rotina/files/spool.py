@@ -50,31 +50,52 @@ def batch_folder(spool: Path, business_date: dt.date, sequence: int) -> Path:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of an error of the file system in the block what could not be written.
+
+    Raises:
+        SpoolError: instead of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SpoolError(f"{path}: {error.strerror or error}") from error
+
+
+@contextmanager
 def workshop(spool: Path) -> Iterator[Path]:
     """An empty folder to make a batch in; what is left in or beside it at the end is deleted.
 
     Raises:
-        SpoolError: an error of the file system, here or in the block.
+        SpoolError: it cannot be made or deleted.
     """
+    with writing(spool):
+        folder = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=spool))
     try:
-        with tempfile.TemporaryDirectory(prefix=_HIDDEN, dir=spool) as folder:
-            bench = Path(folder) / "batch"
+        with writing(spool):
+            bench = folder / "batch"
             bench.mkdir()
-            yield bench
-    except OSError as error:
-        raise SpoolError(f"{spool}: {error.strerror or error}") from error
+        yield bench
+    finally:
+        with writing(spool):
+            shutil.rmtree(folder)
 
 
 def publish(made: Path, spool: Path, business_date: dt.date, sequence: int) -> None:
-    """Give a batch from a `workshop`, with its files on disk, its place, whole; one that is there goes."""
-    sync(made)
+    """Give a batch from a `workshop`, with its files on disk, its place, whole; one that is there goes.
+
+    Raises:
+        SpoolError: the file system refused something.
+    """
     folder = batch_folder(spool, business_date, sequence)
-    folder.parent.mkdir(exist_ok=True)
-    if folder.exists():
-        folder.rename(made.with_name("replaced"))
-    made.rename(folder)
-    sync(folder.parent)
-    sync(spool)
+    with writing(folder):
+        sync(made)
+        folder.parent.mkdir(exist_ok=True)
+        if folder.exists():
+            folder.rename(made.with_name("replaced"))
+        made.rename(folder)
+        sync(folder.parent)
+        sync(spool)
 
 
 def sweep(spool: Path, next_sequence: int) -> None:
@@ -85,11 +106,9 @@ def sweep(spool: Path, next_sequence: int) -> None:
     Raises:
         SpoolError: it cannot be deleted.
     """
-    try:
+    with writing(spool):
         for leftover in (*spool.glob(f"{_HIDDEN}*"), *spool.glob(f"[0-9]*/{next_sequence}")):
             shutil.rmtree(leftover)
-    except OSError as error:
-        raise SpoolError(f"{spool}: {error.strerror or error}") from error
 
 
 def sync(folder: Path) -> None:

@@ -21,6 +21,7 @@ import asyncpg
 
 from rotina.errors import RotinaError
 from rotina.files.feeds import DELIMITER, MISFIT, Feed
+from rotina.files.spool import writing
 
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
@@ -66,9 +67,11 @@ class FeedFile:
     """A file while it is written. A context manager that closes it; only `finish` makes it complete."""
 
     def __init__(self, feed: Feed, path: Path) -> None:
-        """Begin a new file with the header of its feed. Raises OSError when that is not possible."""
+        """Begin a new file with the header of its feed. Raises SpoolError when that is not possible."""
         self._feed = feed
-        self._file = path.open("xb", buffering=0)
+        self._path = path
+        with writing(path):
+            self._file = path.open("xb", buffering=0)
         self._hash = hashlib.sha256()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -97,12 +100,13 @@ class FeedFile:
 
         Raises:
             DamagedFileError: a row has not the columns of the feed, or no end.
-            OSError: it cannot be written.
+            SpoolError: it cannot be written.
         """
         self._write_rows()
         if self._pending_bytes:
             raise DamagedFileError(f"{self._feed.label}: the last row has no end")
-        os.fsync(self._file.fileno())
+        with writing(self._path):
+            os.fsync(self._file.fileno())
         changed = {column.name: self._changed[column.name] for column in self._feed.columns}
         return Written(
             self._rows,
@@ -144,8 +148,9 @@ class FeedFile:
         self._hash.update(data)
         self._bytes += len(data)
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        with writing(self._path):
+            while view:
+                view = view[self._file.write(view) :]
 
     def _clean(self, rows: bytes) -> bytes:
         lines = rows.split(b"\n")
@@ -177,7 +182,7 @@ class Copy:
 
         Raises:
             DamagedFileError: it has other rows than PostgreSQL copied, or a row has other columns.
-            OSError: it cannot be written.
+            SpoolError: it cannot be written.
         """
         written = self.file.finish()
         if written.rows != self.rows:
@@ -195,7 +200,8 @@ async def copy_all(connect: Connect, copies: Mapping[str, Copy], prepare: str, s
         sessions: how many connections share the work.
 
     Raises:
-        OSError: a file could not be written, or the database could not be reached.
+        SpoolError: a file could not be written.
+        OSError: the database could not be reached.
         asyncpg.PostgresError: the database refused something.
     """
     waiting = list(copies.values())
