@@ -229,7 +229,7 @@ def _missing(connection: psycopg.Connection, run: Run, settings: DailyFileSettin
             stretch = f"{days[0]} to {days[-1]} ({len(days)} days)" if len(days) > 1 else f"{days[0]}"
             problems.append(
                 f"the batches go out in order, and earlier ones are missing: {stretch}. "
-                f"Run them first: {_entry().backfill_command(days[0], days[-1], 'completed')}"
+                f"Run them first: {_entry().backfill_command(days[0], days[-1])}"
             )
     unloaded = [
         problem for source in _sources(connection, run.date) if (problem := _unloaded(source, run.date))
@@ -237,7 +237,7 @@ def _missing(connection: psycopg.Connection, run: Run, settings: DailyFileSettin
     if unloaded:
         problems.append(
             f"the ERP is not loaded: {'; '.join(unloaded)}. "
-            f"When it is, run the day: {_entry().backfill_command(run.date, run.date, 'completed')}"
+            f"When it is, run the day: {_entry().backfill_command(run.date, run.date)}"
         )
     return ". ".join(problems) or None
 
