@@ -226,10 +226,10 @@ def test_what_was_lost_at_the_partner_is_found_and_mended(
 
 
 def test_what_the_partner_acknowledged_and_took_away_is_not_missed(
-    partner: OpenPartner, folder: Path, batch: Batch
+    open_partner: OpenPartner, folder: Path, batch: Batch
 ) -> None:
     """A partner may be quicker than our second look; the batch is not sent again for that."""
-    with partner() as target:
+    with open_partner() as target:
         batch.deliver(target)
         (folder / ACK).touch()
         for name in (batch.files[0].name, MANIFEST):
@@ -240,10 +240,10 @@ def test_what_the_partner_acknowledged_and_took_away_is_not_missed(
             batch.verify(target)
 
 
-def test_names_of_others_that_are_no_utf_8(partner: OpenPartner, folder: Path, batch: Batch) -> None:
+def test_names_of_others_that_are_no_utf_8(open_partner: OpenPartner, folder: Path, batch: Batch) -> None:
     theirs = folder / os.fsdecode("relatório.csv".encode("latin-1"))
     theirs.touch()
-    with partner() as target:
+    with open_partner() as target:
         batch.deliver(target)
         batch.verify(target)
     assert theirs.exists()
