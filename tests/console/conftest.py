@@ -1,4 +1,4 @@
-"""The console as Airflow has it: mounted in an application, with Airflow's own login, over a real database."""
+"""The console as Airflow has it: mounted in an application, with Airflow's login, on a real database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people wrote is shown as text: a script in every text column of every table, and every screen is read."""
+"""What people wrote is shown as text: a script in every text column of every table, every screen read."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The texts are written in English. translations/*.po has the Portuguese: one file for the library's own texts,
 one for what all screens share, one for each screen. They are read when the console starts, so there is
-nothing to compile. Portuguese is `pt` to the library, whose own translation is European; ours takes its place.
+nothing to compile. Portuguese is `pt` to the library, whose own is European; ours takes its place.
 """
 
 from __future__ import annotations

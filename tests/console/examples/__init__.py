@@ -19,8 +19,8 @@ def _nothing(_: psycopg.Connection) -> None:
 class Example:
     """A request that changes something, and does so.
 
-    Every declared route that is not GET needs one in EXAMPLES of its screen's module: that it asks for its right,
-    refuses other sites and writes an audit entry is tested with it.
+    Every declared route that is not GET needs one in EXAMPLES of its screen's module: that it asks for its
+    right, refuses other sites and writes an audit entry is tested with it.
     """
 
     method: str
