@@ -1,7 +1,7 @@
 """Finding messages among millions: a page costs the same however many there are.
 
-Without a status, messages are read by their number, newest first; those of a status by the index that it has.
-What no index knows (a template, an origin, a text of an error …) is looked for among the newest `look` numbers
+Without a status, messages are read by their number, newest first; those of a status by the index it has. What
+no index knows (a template, an origin, a text of an error …) is looked for among the newest `look` numbers
 only: `Found.looked_to` tells how far that went, and the next look goes on from there. Dates are turned into
 numbers first, because numbers grow with time.
 """
@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Select,
-    and_,
+    Text,
+    cast,
     func,
-    literal_column,
     or_,
     select,
     text,
@@ -110,7 +111,7 @@ def find(session: Session, wanted: MessageFilter, size: int, below: int | None, 
 def find_in_line(
     session: Session, wanted: MessageFilter, size: int, after: Place | None
 ) -> tuple[Sequence[int], Place | None]:
-    """The messages that may go now, in the order in which they go; and the place after which the next page is.
+    """The messages that may go now, in the order in which they go; and where the next page begins.
 
     Raises:
         SettingError: there is no such gateway or template, or the filter is wrong.
@@ -153,7 +154,7 @@ def all_matching(session: Session, wanted: MessageFilter) -> Select[Any]:
 def search(session: Session, words: str) -> list[Hit]:
     """The newest messages that a person means by a number, a phone number, an e-mail address or a key.
 
-    A number is that of a message, of a customer or of an account; a key is the message's own or the gateway's.
+    A number is that of a message, a customer or an account; a key is the message's own or the gateway's.
     Archived messages are found too, but for the gateway's key.
     """
     words = words.strip()
@@ -213,7 +214,7 @@ def _at_rest(
 ) -> Select[Any]:
     """The newest of each gateway and status, by message_at_rest."""
     gateways = _gateways(gateway_ids)
-    wanted = func.unnest(sorted(statuses)).table_valued("status").render_derived("wanted")
+    wanted = func.unnest(cast(sorted(statuses), ARRAY(Text))).table_valued("status").render_derived("wanted")
     newest = (
         select(Message.id)
         .where(Message.gateway_id == gateways.c.id, Message.status == wanted.c.status, _IS_AT_REST)
@@ -236,8 +237,8 @@ def _pending(
         "message.status in ('waiting', 'held') and not message.ready": {"waiting", "held"},
         "message.status = 'sending'": {"sending"},
     }
-    any_of = [literal_column(index) for index, known in indexed.items() if known & set(statuses)]
-    query = select(Message.id).where(or_(*map(and_, any_of)), Message.status.in_(sorted(statuses)))
+    any_of = [text(index) for index, known in indexed.items() if known & set(statuses)]
+    query = select(Message.id).where(or_(*any_of), Message.status.in_(sorted(statuses)))
     if gateway_ids is not None:
         query = query.where(Message.gateway_id.in_(gateway_ids))
     # Apart, else PostgreSQL would rather walk down all messages until it has met enough of them.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from rotina.console import words
 from rotina.console.language import get_locale
-from rotina.messaging.operations import Status
 
 #: English and Portuguese (of a message, which is feminine).
-STATUSES: dict[Status, tuple[str, str]] = {
+STATUSES: dict[str, tuple[str, str]] = {
     "waiting": ("waiting", "aguardando"),
     "held": ("held", "retida"),
     "sending": ("being sent", "em envio"),
@@ -17,35 +19,15 @@ STATUSES: dict[Status, tuple[str, str]] = {
     "expired": ("expired", "expirada"),
 }
 
-#: Classes of outcome (rotina.messaging.outcome), and what else moved a message.
+#: Classes of outcome (rotina.messaging.outcome) and what else moved a message, beside those of runs.
 REASONS: dict[str, tuple[str, str]] = {
     "accepted": ("taken by the gateway", "aceita pelo gateway"),
     "transient": ("the gateway was slow or away", "o gateway estava lento ou fora do ar"),
-    "deferred": ("passing failure of this recipient", "falha passageira deste destinatário"),
-    "maybe_sent": (
-        "the gateway did not confirm; nobody knows whether it was sent",
-        "o gateway não confirmou; não se sabe se foi enviada",
-    ),
-    "rejected": ("refused by the gateway", "recusada pelo gateway"),
-    "opted_out": ("the recipient wants no messages", "o destinatário não quer mensagens"),
-    "no_such_address": ("the address does not exist", "o endereço não existe"),
     "configuration": (
         "a wrong setting, credential or template; the gateway was paused",
         "configuração, credencial ou template errado; o gateway foi pausado",
     ),
-    "in_attendance": ("the recipient is being attended", "destinatário em atendimento"),
-    "settled": ("the receivable was paid, cancelled or given another due date", "o título foi pago ou alterado"),
-    "receivable_missing": (
-        "the ERP does not show the receivable at the moment",
-        "o ERP não mostra o título no momento",
-    ),
-    "suppressed": ("the recipient opted out", "o destinatário optou por não receber"),
     "not_tried": ("no call was made; it goes again", "nenhuma chamada foi feita; vai de novo"),
-    "interrupted": (
-        "interrupted while sending; nobody knows whether it was sent",
-        "interrompida durante o envio; não se sabe se foi enviada",
-    ),
-    "expired": ("its time was over", "o prazo acabou"),
     "cancelled": ("cancelled by a person", "cancelada por uma pessoa"),
     "retry": ("sent again by a person", "reenviada por uma pessoa"),
     "release": ("released by a person", "liberada por uma pessoa"),
@@ -74,7 +56,7 @@ LOOKS = {
 }
 
 
-def named(code: str | None, names: dict[str, tuple[str, str]]) -> str:
+def named(code: str | None, names: Mapping[str, tuple[str, str]]) -> str:
     """What a code is called; the code itself where it has no name, nothing for None."""
     if code is None:
         return ""
@@ -84,12 +66,12 @@ def named(code: str | None, names: dict[str, tuple[str, str]]) -> str:
 
 def status_name(status: str | None) -> str:
     """What a status is called, with a capital."""
-    return named(status, {**STATUSES}).capitalize()
+    return words.capitalised(named(status, STATUSES))
 
 
 def reason_name(reason: str | None) -> str:
     """What a reason is called."""
-    return named(reason, REASONS)
+    return named(reason, REASONS) if reason in REASONS else words.named(reason, "reason")
 
 
 def delivery_name(status: str | None) -> str:
