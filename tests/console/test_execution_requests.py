@@ -104,18 +104,16 @@ def test_a_param_becomes_the_field_of_its_schema(given: dict[str, Any], kind: st
 
 
 def test_a_field_is_called_what_the_dag_calls_it_in_the_language_of_the_browser() -> None:
-    given = {
-        "dry_run": param(False, "List who would move and why; move nobody.", type="boolean", title="Dry run")
-    }
+    dry_run = param(False, "List who would move and why; move nobody.", type="boolean", title="Dry run")
+    given = {"dry_run": dry_run}
     set_locale("pt")
     (field,) = requests.fields({"params": given})
     assert field.title == "Simulação"
     assert field.description.startswith("Lista quem mudaria de classe")
-    leap = {
-        "leap": param("march_1", enum=["february_28", "march_1"], values_display={"march_1": "on 1 March"})
-    }
-    (field,) = requests.fields({"params": leap})
-    assert field.choices == (("february_28", "february_28"), ("march_1", "em 1º de março"))
+    shown = {"march_1": "greeted on 1 March"}
+    leap = param("march_1", enum=["february_28", "march_1"], values_display=shown)
+    (field,) = requests.fields({"params": {"leap": leap}})
+    assert field.choices == (("february_28", "february_28"), ("march_1", "cumprimentados em 1º de março"))
 
 
 def test_a_dag_without_params_has_no_fields() -> None:

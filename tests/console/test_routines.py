@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from airflow.models import DagModel, DagRun
+from airflow.models import DagModel, DagRun, TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -68,7 +68,7 @@ def test_every_program_is_there_with_its_schedule_and_next_run(open_console: Ope
     shown = text(row(open_console("viewer", "pt-BR").get("/rotina/routines").text, "class_transition"))
     assert "Transição de classes" in shown
     assert "Todos os dias às 04:20" in shown
-    assert re.search(r"próxima: \d\d/\d\d/\d{4} 04:20", shown)
+    assert re.search(r"próxima: (hoje|amanhã) 04:20", shown)
 
 
 def test_the_last_run_is_told_with_its_equation(
@@ -238,8 +238,8 @@ def test_the_form_asks_for_the_params_of_the_dag(open_console: OpenConsole) -> N
     client = open_console("user", "pt")
     form = client.get("/rotina/routines/birthday_emails/form?mode=later").text
     assert '<label class="form-label required" for="ask-date">Data</label>' in form
-    assert "Nascidos em 29 de fevereiro" in form
-    assert '<option value="february_28" selected>em 28 de fevereiro</option>' in form
+    assert "Nascidos em 29 de fevereiro, nos outros anos" in form
+    assert '<option value="february_28" selected>cumprimentados em 28 de fevereiro</option>' in form
     assert 'data-param="days_late" data-kind="integer"' in form
     assert 'value="aniversario"' in form
     assert 'name="queue"' not in form
@@ -275,3 +275,19 @@ def test_a_preview_with_a_wrong_setting_says_which(open_console: OpenConsole) ->
     assert "nenhum" in reply.json()["detail"] or "unsubscribe" in reply.json()["detail"]
     none = client.post_json("/rotina/routines/message_archive/preview", {})
     assert (none.status_code, "has no preview" in none.json()["detail"]) == (422, True)
+
+
+def test_the_tasks_of_a_run_go_to_the_queue_that_was_asked_for(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agenda = load_agenda().model_copy(update={"queues": ("night",)})
+    for module in ("rotina.console.screens.routines", "rotina.runs.queues"):
+        monkeypatch.setattr(f"{module}.load_agenda", lambda: agenda)
+    client = open_console("user")
+    form = client.get("/rotina/routines/class_transition/form").text
+    assert "<option>night</option>" in form
+    assert ask(client, queue="night").status_code == 200
+    (run,) = dag_runs()
+    with create_session() as session:
+        queues = session.scalars(select(TaskInstance.queue).where(TaskInstance.run_id == run.run_id)).all()
+    assert set(queues) == {"night"}
