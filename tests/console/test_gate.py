@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
 import pytest
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi import FastAPI
 
 from rotina.console import ConsoleApp
 from tests.console.conftest import ORIGIN, ConsoleClient, OpenConsole, token
@@ -94,10 +96,8 @@ def test_a_program_with_a_token_of_its_own_names_no_origin(open_console: OpenCon
     headers["Authorization"] = f"Bearer {token('user')}"
     assert client.post(path, json={"nonsense": 1}, headers=headers).status_code == 422
     for site in ("cross-site", "same-site"):
-        assert (
-            client.post(path, json={"nonsense": 1}, headers={**headers, "Sec-Fetch-Site": site}).status_code
-            == 403
-        )
+        reply = client.post(path, json={"nonsense": 1}, headers={**headers, "Sec-Fetch-Site": site})
+        assert reply.status_code == 403
 
 
 def test_behind_a_proxy_the_origin_is_that_of_the_base_url(
@@ -167,3 +167,24 @@ def test_the_first_screen_is_where_the_menu_leads(open_console: OpenConsole) -> 
     client: ConsoleClient = open_console("viewer")
     reply = client.get("/rotina/", follow_redirects=False)
     assert reply.headers["location"] == f"{ORIGIN}/rotina/routines"
+
+
+def test_behind_a_path_prefix_every_address_has_it(host: FastAPI, console: ConsoleApp) -> None:
+    outside = FastAPI(root_path="/airflow")
+    outside.mount("/rotina", console)
+    outside.mount("", host)
+    client = ConsoleClient(outside, base_url=ORIGIN)
+    client.cookies.set("_token", token("user"))
+    first = client.get("/airflow/rotina/", follow_redirects=False)
+    assert first.headers["location"] == f"{ORIGIN}/airflow/rotina/routines"
+    page = client.get("/airflow/rotina/routines")
+    assert page.status_code == 200
+    assert "next: " in page.text  # Airflow was asked
+    addresses = re.findall(r'(?:href|src|data-url)="([^"#]+)"', page.text)
+    assert len(addresses) > 30
+    for address in addresses:
+        assert re.match(rf"(?:{ORIGIN})?/airflow/(?:rotina|dags)/", address), address
+    assert client.get("/airflow/rotina/static/rotina.css").status_code == 200
+    headers = {"Origin": ORIGIN, "X-CSRFToken": client.cookies["starlette_admin_csrftoken"]}
+    asked = client.post("/airflow/rotina/routines/class_transition/requests", json={}, headers=headers)
+    assert asked.status_code == 200

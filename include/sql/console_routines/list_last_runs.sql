@@ -1,4 +1,13 @@
 -- The newest run of each routine; nothing of one that never ran. Parameter: routines.
+with newest as (
+    select
+        asked.routine,
+        (select max(run.id) from crm.run where run.routine = asked.routine) as id
+    from unnest(cast(%(routines)s as text[])) as asked (routine)
+    -- Else one that never ran would be looked for in all of them.
+    where exists (select from crm.run where run.routine = asked.routine)
+)
+
 select
     r.id,
     r.routine,
@@ -12,7 +21,5 @@ select
     r.message,
     r.started_at,
     r.seconds
-from unnest(%(routines)s::text []) as asked (routine)
-cross join lateral (
-    select * from crm.run where run.routine = asked.routine order by run.id desc limit 1
-) as r
+from newest
+inner join crm.run as r on newest.id = r.id

@@ -216,7 +216,7 @@ def _kind(schema: Mapping[str, Any], types: list[str]) -> FieldKind:
         return "date"
     for kind in ("boolean", "integer", "number"):
         if kind in types:
-            return kind  # type: ignore[return-value]
+            return kind
     return "text"
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
-from sqlalchemy import ColumnElement, Select, String, case, cast, func
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, String, case, cast, func
+from sqlalchemy.orm import QueryableAttribute
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -23,6 +24,9 @@ from rotina.console.language import gettext
 
 #: Exports at a time in each process of the API server.
 MOST = 2
+
+#: The title and the expression of each column.
+Columns = Sequence[tuple[str, SQLColumnExpression[Any]]]
 
 _PIECE = 65_536
 _slots = threading.BoundedSemaphore(MOST)
@@ -38,7 +42,7 @@ class Export(StreamingResponse):
         self,
         database: Database,
         name: str,
-        columns: Sequence[tuple[str, ColumnElement[Any]]],
+        columns: Columns,
         query: Select[Any],
     ) -> None:
         """
@@ -90,9 +94,11 @@ def _line(values: Sequence[str]) -> bytes:
     return line.getvalue().encode()
 
 
-def _harmless(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _harmless(column: SQLColumnExpression[Any]) -> SQLColumnExpression[Any]:
     """The column as a spreadsheet may read it: a text that begins as a formula does, with an apostrophe."""
-    if not isinstance(column.type, String):
+    expression = column.expression if isinstance(column, QueryableAttribute) else column
+    assert isinstance(expression, ColumnElement)
+    if not isinstance(expression.type, String):
         return column
     text = cast(column, String)
     formula = text.regexp_match(_FORMULA) & ~text.regexp_match(_NUMBER)

@@ -40,6 +40,7 @@ from starlette_admin.filters import FilterGroup
 from starlette_admin.types import RequestAction
 
 from rotina.console.database import WORKERS
+from rotina.console.export import Columns
 from rotina.console.gate import FORMS
 from rotina.console.pages import Declared, connect
 from rotina.console.rights import Right, caller_of
@@ -75,7 +76,8 @@ def bulk_action(name: str, text: str, right: Right, **options: Any) -> Callable[
             await _work(functools.partial(handler, self, request, selection, form), request)
 
         endpoint._right = right  # type: ignore[attr-defined]
-        return action(name, text, **options)(endpoint)  # type: ignore[return-value]
+        decorated: Handler = action(name, text, **options)(endpoint)
+        return decorated
 
     return decorate
 
@@ -93,7 +95,8 @@ def single_action(name: str, text: str, right: Right, **options: Any) -> Callabl
             await _work(functools.partial(handler, self, request, pk, form), request)
 
         endpoint._right = right  # type: ignore[attr-defined]
-        return row_action(name, text, **options)(endpoint)  # type: ignore[return-value]
+        decorated: Handler = row_action(name, text, **options)(endpoint)
+        return decorated
 
     return decorate
 
@@ -112,7 +115,7 @@ async def _work(work: Callable[[], str | None], request: Request) -> None:
 class Grid(ModelView):
     """A grid. Set `model`, `key`, `menu_label`, `fields`; the rest is as starlette_admin.ModelView has it."""
 
-    model: ClassVar[type[Any]]
+    model: type[Any]
     order: ClassVar[int] = 100
     group: ClassVar[str | None] = None
 
@@ -163,7 +166,7 @@ class Grid(ModelView):
         """
         raise NotImplementedError
 
-    def export_columns(self, request: Request) -> list[tuple[str, ColumnElement[Any]]]:
+    def export_columns(self, request: Request) -> Columns:
         """The title and the expression of each column of the export: those of the model among the fields."""
         fields = self.get_fields_list(request, action=RequestAction.EXPORT)
         return [

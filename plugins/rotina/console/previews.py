@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
+from psycopg.rows import dict_row
 
 from rotina.accounts import account_status_update, class_transition, inactivity_monitor
 from rotina.console import words
@@ -69,15 +69,15 @@ def dry_run(
             check(connection, asked)
             run = record.open_run(connection, request)
             outcome = work(connection, run)
-            with connection.cursor(row_factory=namedtuple_row) as cursor:
+            with connection.cursor(row_factory=dict_row) as cursor:
                 items = cursor.execute(
                     statement("runs/list_items"), {"run_id": run.id, "most": MOST}
                 ).fetchall()
         rows = [
             (
-                f"{words.capitalised(words.named(item.record_kind, 'record'))} {item.record_id}",
-                words.capitalised(words.named(item.reason, "reason")),
-                item.detail or "",
+                f"{words.capitalised(words.named(item['record_kind'], 'record'))} {item['record_id']}",
+                words.capitalised(words.named(item["reason"], "reason")),
+                item["detail"] or "",
             )
             for item in items
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -120,7 +120,7 @@ class Agenda(BaseModel):
 
     programs: tuple[Entry, ...]
     #: Worker queues that a person may choose from when asking for a run.
-    queues: tuple[str, ...] = ()
+    queues: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ...] = ()
 
     def entry(self, routine: str) -> Entry:
         """The entry of a routine.

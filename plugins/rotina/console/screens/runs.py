@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from rotina.console import words
-from rotina.console.export import Export
+from rotina.console.export import Columns, Export
 from rotina.console.language import gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, database_of, get
@@ -124,7 +124,7 @@ class Runs(Page):
     @get("/export")
     def export(self, request: Request) -> Response:
         """The runs that match, as a file."""
-        columns: list[tuple[str, ColumnElement[Any]]] = [
+        columns: Columns = [
             (gettext("Number"), Run.id),
             (gettext("Routine"), Run.routine),
             (gettext("Business date"), Run.business_date),
@@ -171,9 +171,9 @@ class Runs(Page):
                 query = query.where(tuple_(RunItem.record_kind, RunItem.record_id) > after)
             items = session.scalars(query).all()
             reasons = session.execute(
-                select(RunItem.outcome, RunItem.reason, RunItem.record_kind, func.count().label("records"))
+                select(RunItem.outcome, RunItem.reason, func.count().label("records"))
                 .where(RunItem.run_id == run_id)
-                .group_by(RunItem.outcome, RunItem.reason, RunItem.record_kind)
+                .group_by(RunItem.outcome, RunItem.reason)
                 .order_by(RunItem.outcome, func.count().desc(), RunItem.reason)
             ).all()
             steps = session.scalars(
@@ -217,7 +217,7 @@ class Runs(Page):
             ),
             RunItem.reason,
         )
-        columns: list[tuple[str, ColumnElement[Any]]] = [
+        columns: Columns = [
             (gettext("Kind of record"), RunItem.record_kind),
             (gettext("Record"), RunItem.record_id),
             (gettext("Outcome"), RunItem.outcome),
