@@ -170,6 +170,7 @@ def test_a_search_is_shown_as_text(console: ConsoleApp, open_console: OpenConsol
                     ),
                     PAYLOAD,
                 ),
+                headers={"Accept": "text/html"},
             )
             assert reply.status_code < 500
             assert not any(live in reply.text for live in LIVE)

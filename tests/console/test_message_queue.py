@@ -42,8 +42,8 @@ def add_many(owner: psycopg.Connection, gateway_id: int, number: int, **columns:
         insert into crm.message (
             gateway_id, dedupe_key, origin, origin_key, payload, created_at, {", ".join(columns)}
         )
-        select {gateway_id}, gen_random_uuid(), 'test', n, '{{}}', now() - ({number} - n) * interval '1 minute',
-            {", ".join(columns.values())}
+        select {gateway_id}, gen_random_uuid(), 'test', n, '{{}}',
+            now() - ({number} - n) * interval '1 minute', {", ".join(columns.values())}
         from generate_series(1, {number}) as n
         """.encode()
     )
@@ -284,8 +284,8 @@ def archive(owner: psycopg.Connection, message_id: int) -> None:
         "with gone as (delete from crm.message_attempt where message_id = %s returning *) "
         "insert into crm.message_attempt_archive "
         "(message_id, number, message_created_at, run_id, token, started_at, ended_at, outcome, code, error) "
-        "select message_id, number, m.created_at, g.run_id, g.token, g.started_at, g.ended_at, g.outcome, g.code, "
-        "g.error from gone as g join crm.message_archive as m on m.id = g.message_id",
+        "select message_id, number, m.created_at, g.run_id, g.token, g.started_at, g.ended_at, g.outcome, "
+        "g.code, g.error from gone as g join crm.message_archive as m on m.id = g.message_id",
         [message_id],
     )
 
@@ -547,7 +547,11 @@ def test_retry(owner: psycopg.Connection, gateway: int, user: ConsoleClient) -> 
     add_message(owner, gateway, status="expired", expires_at=past)
     told = do(user, "preview", action="retry", query="")
     assert told["facts"] == [["Will go again", "1"], ["Left alone, because their time is over", "1"]]
-    later = (dt.datetime.now() + dt.timedelta(days=2)).replace(microsecond=0).isoformat()
+    later = (
+        (dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(days=2))
+        .replace(microsecond=0)
+        .isoformat()
+    )
     assert do(user, "preview", action="retry", query="", expires_at=later)["records"] == 2
     named = {"action": "retry", "query": "status=failed&status=expired", "expires_at": later}
     assert do(user, "apply", **named)["records"] == 3

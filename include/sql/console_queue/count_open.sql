@@ -1,17 +1,19 @@
--- How many messages there are of each status that may want somebody's attention, each counted to a bound; what
--- waits, by whether its time has come. Parameter: most.
+-- How many messages there are of each status that may want somebody's attention, each counted to a bound.
+-- Parameter: most.
 select
     'waiting' as status,
     (
         select count(*) from (
             select from crm.message
             where status = 'waiting' and ready
+            order by gateway_id
             limit %(most)s
         ) as ready
     ) + (
         select count(*) from (
             select from crm.message
             where status in ('waiting', 'held') and not ready and status = 'waiting'
+            order by gateway_id
             limit %(most)s
         ) as later
     ) as messages
@@ -22,6 +24,7 @@ select
         select count(*) from (
             select from crm.message
             where status in ('waiting', 'held') and not ready and status = 'held'
+            order by gateway_id
             limit %(most)s
         ) as held
     ) as messages
@@ -32,6 +35,7 @@ select
         select count(*) from (
             select from crm.message
             where status = 'sending'
+            order by lease_until
             limit %(most)s
         ) as sending
     ) as messages
@@ -42,6 +46,7 @@ select
         select count(*) from (
             select from crm.message
             where status = 'unknown'
+            order by gateway_id
             limit %(most)s
         ) as unknown
     ) as messages
@@ -52,6 +57,7 @@ select
         select count(*) from (
             select from crm.message
             where status = 'failed'
+            order by gateway_id
             limit %(most)s
         ) as failed
     ) as messages

@@ -12,15 +12,16 @@ with recursive search as (
         case when m.created_at < %(at)s::timestamptz then m.id + 1 else s.low end as low,
         case when m.created_at < %(at)s::timestamptz then s.high else (s.low + s.high) / 2 end as high
     from search as s
-    cross join lateral (
-        select
-            id,
-            created_at
-        from crm.message
-        where id >= (s.low + s.high) / 2
-        order by id
-        limit 1
-    ) as m
+    cross join
+        lateral (
+            select
+                id,
+                created_at
+            from crm.message
+            where id >= (s.low + s.high) / 2
+            order by id
+            limit 1
+        ) as m
     where s.low < s.high
 )
 

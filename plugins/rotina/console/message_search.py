@@ -28,6 +28,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from rotina.console.grids import MOST_COUNTED
@@ -99,8 +100,18 @@ def find(session: Session, wanted: MessageFilter, size: int, below: int | None, 
         least = max(first, top - look)
     conditions = [*_conditions(session, wanted), Message.id < top, Message.id >= least]
     most = MOST_COUNTED + 1 if below is None else size + 1
-    ids = session.scalars(_newest(wanted, conditions, _gateway_ids(session, wanted.gateway), most)).all()
-    total = len(ids) if below is None else None
+    found = _newest(wanted, conditions, _gateway_ids(session, wanted.gateway), most)
+    found = found.cte("found").prefix_with("materialized")
+    page = select(found.c.id).order_by(found.c.id.desc()).limit(size + 1).subquery()
+    # One row, so that thousands of numbers are counted where they are.
+    row = session.execute(
+        select(
+            select(func.array_agg(aggregate_order_by(page.c.id, page.c.id.desc()))).scalar_subquery(),
+            select(func.count()).select_from(found).scalar_subquery(),
+        )
+    ).one()
+    ids: list[int] = row[0] or []
+    total = row[1] if below is None else None
     if len(ids) > size:
         return Found(ids[:size], total, ids[size - 1])
     if least > first:

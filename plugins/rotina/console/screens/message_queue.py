@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import psycopg
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import RowMapping, func, select
 from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from rotina.console import message_search, message_words, words
 from rotina.console.database import LONG_MILLISECONDS
-from rotina.console.export import Export
+from rotina.console.export import Columns, Export
 from rotina.console.grids import MOST_COUNTED
 from rotina.console.language import ZONE, duration, gettext, ngettext, number
 from rotina.console.language import lazy_gettext as _
@@ -178,7 +178,7 @@ class MessageQueue(Page):
     @get("/export")
     def export(self, request: Request) -> Response:
         """The messages of the queue that match, as a file."""
-        columns: list[tuple[str, ColumnElement[Any]]] = [
+        columns: Columns = [
             (gettext("Number"), Message.id),
             (gettext("Status"), Message.status),
             (gettext("Reason"), Message.reason),
@@ -293,16 +293,21 @@ def filter_of(given: QueryParams) -> MessageFilter:
     Raises:
         SettingError: a value means nothing.
     """
-    texts = {name: given.get(name, "").strip() or None for name in ("gateway", "template", "origin")}
+
+    def text(name: str) -> str | None:
+        return given.get(name, "").strip() or None
+
     first, last = _day("from", given.get("from")), _day("to", given.get("to"))
     wanted = MessageFilter(
-        **texts,
+        gateway=text("gateway"),
+        template=text("template"),
+        origin=text("origin"),
         statuses=tuple(given.getlist("status")) or None,  # type: ignore[arg-type] # checked below
         priority=_priority(given.get("priority")),
         created_from=_midnight(first) if first else None,
         created_to=_midnight(last + dt.timedelta(days=1)) if last else None,
-        reason=given.get("reason", "").strip() or None,
-        error=given.get("error", "").strip() or None,
+        reason=text("reason"),
+        error=text("error"),
     )
     if wanted != MessageFilter():
         wanted.check()
@@ -412,7 +417,7 @@ def _told(action: ActionName, done: Done) -> str:
 
 def _rows(
     session: Session, ids: Any, archived: list[tuple[int, dt.datetime]] | None = None
-) -> list[Mapping[str, Any]]:
+) -> list[RowMapping]:
     """The rows of messages, those of the queue in the order of `ids`."""
     values = {
         "ids": list(ids),
