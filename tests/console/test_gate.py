@@ -10,9 +10,11 @@ import pytest
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi import FastAPI
+from sqlalchemy import event
 
 from rotina.console import ConsoleApp
 from tests.console.conftest import ORIGIN, ConsoleClient, OpenConsole, token
+from tests.console.test_roles import url
 
 
 def test_a_bearer_token_is_as_good_as_the_cookie(open_console: OpenConsole) -> None:
@@ -100,6 +102,15 @@ def test_a_program_with_a_token_of_its_own_names_no_origin(open_console: OpenCon
         assert reply.status_code == 403
 
 
+def test_another_kind_of_authorization_proves_nothing(open_console: OpenConsole) -> None:
+    client = open_console("admin")
+    headers = {**client.own_headers(), "Authorization": "Basic YW5hOnNlbmhh"}
+    del headers["Origin"]
+    path = "/rotina/routines/class_transition/requests"
+    assert client.post(path, json={}, headers=headers).status_code == 403  # it came by the cookie
+    assert open_console(None).get("/rotina/routines", headers=headers).status_code == 401
+
+
 def test_behind_a_proxy_the_origin_is_that_of_the_base_url(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,22 +142,26 @@ def test_another_login_of_the_same_role_is_another_caller(
     assert seen == ["ana", "bruno"]
 
 
-def test_a_page_is_made_in_a_thread_of_its_own(
+def test_nothing_waits_for_the_database_in_the_event_loop(
     console: ConsoleApp, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rotina.console.screens.routines import Routines
-
+    """Of every route that reads: each statement, and each wait for a connection, is in a worker thread."""
     threads: list[str] = []
-    usual = Routines._page
 
-    def noted(self: Any, request: Any) -> Any:
+    def note(*_: Any) -> None:
         threads.append(threading.current_thread().name)
-        return usual(self, request)
 
-    monkeypatch.setattr(Routines, "_page", noted)
-    assert open_console("viewer").get("/rotina/routines").status_code == 200
-    assert len(threads) == 1
-    assert "AnyIO worker" in threads[0]
+    engine = console.state.console.database.engine
+    for name in ("before_cursor_execute", "begin", "commit", "rollback"):
+        event.listen(engine, name, note)
+    event.listen(engine, "checkout", note)
+    client = open_console("admin")
+    for declared in console.state.console.declared:
+        if declared.method == "GET" and declared.right is not None:
+            before = len(threads)
+            assert client.get(url(declared)).status_code in (200, 404), declared
+            assert {name for name in threads[before:] if "AnyIO worker" not in name} == set(), declared
+    assert len(threads) > 20
 
 
 def test_without_a_database_a_page_says_so(

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from httpx import Response
 
+from rotina.console import export
 from rotina.console.screens import runs
 from rotina.runs.record import Outcome, close_run, record_step
 from tests.console.conftest import OpenConsole
@@ -254,19 +255,10 @@ def test_many_records_are_exported_whole(
     assert [one[1] for one in found[1:]] == [f"{number:07}" for number in range(1, 20_001)]
 
 
-def test_an_export_beyond_the_most_has_to_wait(
-    open_console: OpenConsole, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import threading
-
-    from rotina.console import export
-
-    none = threading.BoundedSemaphore(1)
-    none.acquire()
-    monkeypatch.setattr(export, "_slots", none)
-    reply = open_console("viewer").get("/rotina/runs/export")
+def test_an_export_beyond_the_most_has_to_wait(open_console: OpenConsole) -> None:
+    with export.turns.take(), export.turns.take():
+        reply = open_console("viewer").get("/rotina/runs/export")
     assert reply.status_code == 503
-    assert "Other exports" in reply.json()["detail"]
-    none.release()
-    assert open_console("viewer").get("/rotina/runs/export").status_code == 200
-    assert none.acquire(blocking=False)  # and it is given back
+    assert "Others are at it" in reply.json()["detail"]
+    for _ in range(3):  # and a turn is given back
+        assert open_console("viewer").get("/rotina/runs/export").status_code == 200

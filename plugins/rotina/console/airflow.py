@@ -65,7 +65,7 @@ class Airflow:
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self._application, raise_app_exceptions=False)
         async with httpx.AsyncClient(
-            transport=transport, base_url=self._base_url, headers=self._headers, timeout=60
+            transport=transport, base_url=self._base_url, headers=self._headers, timeout=60, trust_env=False
         ) as client:
             return await client.request(method, f"/api/v2/{path}", **arguments)
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from rotina.hooks.erp import ErpHook
@@ -40,29 +38,17 @@ _LIMITS = " ".join(
 class Database:
     """The pool. It connects when something is first asked of it."""
 
-    @cached_property
-    def engine(self) -> Engine:
-        """The engine of the SQLAlchemy sessions. A new connection reads the Airflow connection anew."""
-        return create_engine(
+    def __init__(self) -> None:
+        self.engine = create_engine(
             "postgresql+psycopg://",
-            creator=_open,
+            creator=_open,  # which reads the Airflow connection anew
             pool_size=WORKERS,
             max_overflow=SPARE,
             pool_timeout=10,
             pool_pre_ping=True,
             pool_recycle=300,
         )
-
-    @cached_property
-    def sessions(self) -> sessionmaker[Session]:
-        """Makes the session of a request; the engine is asked for with its first statement."""
-        database = self
-
-        class LateSession(Session):
-            def get_bind(self, *_: Any, **__: Any) -> Engine | Connection:
-                return database.engine
-
-        return sessionmaker(class_=LateSession, expire_on_commit=False)
+        self.sessions: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
 
     @contextmanager
     def connect(self, milliseconds: int = PAGE_MILLISECONDS) -> Iterator[psycopg.Connection]:
@@ -86,8 +72,7 @@ class Database:
 
     def dispose(self) -> None:
         """Close the pool."""
-        if "engine" in self.__dict__:
-            self.engine.dispose()
+        self.engine.dispose()
 
 
 def _limit(connection: psycopg.Connection, milliseconds: int) -> None:

@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import csv
 import io
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, String, case, cast, func
 from sqlalchemy.orm import QueryableAttribute
-from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from rotina.console.database import LONG_MILLISECONDS, Database
-from rotina.console.language import gettext
-
-#: Exports at a time in each process of the API server.
-MOST = 2
+from rotina.console.pages import Turns
 
 #: The title and the expression of each column.
 Columns = Sequence[tuple[str, SQLColumnExpression[Any]]]
 
 _PIECE = 65_536
-_slots = threading.BoundedSemaphore(MOST)
+
+#: Those that may be written at a time.
+turns = Turns(2)
 
 _FORMULA = r"^[=@+\t\r-]"
 _NUMBER = r"^[+-]?[0-9][0-9 .,]*$"
@@ -66,12 +63,8 @@ class Export(StreamingResponse):
         Raises:
             HTTPException: 503, as many exports are being sent as may be.
         """
-        if not _slots.acquire(blocking=False):
-            raise HTTPException(503, gettext("Other exports are being written. Try again in a moment."))
-        try:
+        with turns.take():
             await super().__call__(scope, receive, send)
-        finally:
-            _slots.release()
 
 
 def _pieces(database: Database, header: Sequence[str], query: Select[Any]) -> Iterator[bytes]:

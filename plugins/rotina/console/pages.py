@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -37,6 +38,7 @@ from starlette_admin import CustomView
 
 from rotina.console.database import PAGE_MILLISECONDS, WORKERS, Database
 from rotina.console.gate import FORMS, JSON
+from rotina.console.language import gettext
 from rotina.console.rights import Right, caller_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -164,6 +166,31 @@ class Page(CustomView):
         """A part of a page, for its script to fetch."""
         assert self._admin is not None
         return self._admin.templates.TemplateResponse(request=request, name=template, context=context)
+
+
+class Turns:
+    """Work that takes long, a little of it at a time; who comes when all turns are taken is asked to wait."""
+
+    def __init__(self, most: int) -> None:
+        """
+        Args:
+            most: how many may work at a time, in each process of the API server.
+        """
+        self._free = threading.BoundedSemaphore(most)
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """A turn.
+
+        Raises:
+            HTTPException: 503, all are taken.
+        """
+        if not self._free.acquire(blocking=False):
+            raise HTTPException(503, gettext("Others are at it. Try again in a moment."))
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 def database_of(request: Request) -> Database:

@@ -52,7 +52,9 @@ async def find_caller(request: Request) -> Caller:
         HTTPException: 401 without a login or when it is over, 403 when it is none of ours.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    bearer = HTTPAuthorizationCredentials(scheme=scheme, credentials=token) if token else None
+    bearer = None
+    if scheme.lower() == "bearer" and token:
+        bearer = HTTPAuthorizationCredentials(scheme=scheme, credentials=token)
     user = await get_user(request, None, bearer)
     right = await to_thread.run_sync(_right_of, user, limiter=_workers)
     return Caller(user.get_name(), right, by_cookie=bearer is None)

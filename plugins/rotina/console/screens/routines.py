@@ -19,7 +19,7 @@ from rotina.console.airflow import Airflow, AirflowError
 from rotina.console.database import LONG_MILLISECONDS
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
-from rotina.console.pages import Page, connect, get, post
+from rotina.console.pages import Page, Turns, connect, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.errors import SettingError
 from rotina.messaging.gateways import record_audit
@@ -29,6 +29,8 @@ from rotina.sql import statement
 
 #: Days of the bar.
 DAYS = 30
+
+_previews = Turns(2)
 
 
 class Ask(BaseModel):
@@ -199,7 +201,7 @@ class Routines(Page):
         entry = _entry(request)
         on = body.business_date or today_in(entry.zone)
         requests.check_business_date(on, entry, dt.datetime.now(dt.UTC))
-        with connect(request, LONG_MILLISECONDS) as connection:
+        with _previews.take(), connect(request, LONG_MILLISECONDS) as connection:
             found = previews.preview(connection, entry.routine, on, body.params)
         return self.fragment(request, "routine_preview.html", entry=entry, on=on, preview=found)
 
