@@ -13,6 +13,7 @@ from benchmarks import (  # noqa: F401 - they register themselves
     billing_messages,
     birthday_emails,
     class_transition,
+    console,
     daily_file_batch,
     erp_hook,
     inactivity_monitor,

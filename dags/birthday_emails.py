@@ -49,8 +49,8 @@ PARAMS = {
     "leap_day_rule": Param(
         "february_28",
         enum=["february_28", "march_1"],
-        title="Born on 29 February",
-        description="When they are greeted in a year without that day.",
+        values_display={"february_28": "greeted on 28 February", "march_1": "greeted on 1 March"},
+        title="Born on 29 February, in other years",
     ),
     "gateway": Param(
         None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -12,6 +12,26 @@ class RotinaPlugin(AirflowPlugin):
     """Adds the console and its API to the API server."""
 
     name = "rotina"
+
+    # Without a slash in front they are found behind whatever path prefix Airflow has; with one, the login
+    # cookie of such an Airflow would not be sent to them.
+    external_views: ClassVar[list[dict[str, Any]]] = [
+        {
+            "name": "Rotina",
+            "href": "rotina/",
+            "destination": "nav",
+            "url_route": "rotina",
+            "nav_top_level": True,
+            "icon": "rotina/static/icon.svg",
+            "icon_dark_mode": "rotina/static/icon-dark.svg",
+        },
+        {
+            "name": "Rotina",
+            "href": "rotina/runs/of?dag_id={DAG_ID}&dag_run_id={RUN_ID}",
+            "destination": "dag_run",
+            "url_route": "rotina-run",
+        },
+    ]
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

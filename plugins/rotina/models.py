@@ -795,6 +795,15 @@ class Message(_MessageColumns, Base):
         Index("message_lease", "lease_until", postgresql_where=text("status = 'sending'")),
         Index("message_unknown", "gateway_id", "id", postgresql_where=text("status = 'unknown'")),
         Index("message_failed", "gateway_id", "id", postgresql_where=text("status = 'failed'")),
+        # What came to rest, newest first, for people who look.
+        Index(
+            "message_at_rest",
+            "gateway_id",
+            "status",
+            "id",
+            postgresql_where=text("status in ('sent', 'failed', 'unknown', 'cancelled', 'expired')"),
+        ),
+        Index(None, "recipient"),
         Index("message_poll", "gateway_id", "poll_after", postgresql_where=text("poll_after is not null")),
         Index(
             "message_gateway_message",
@@ -844,6 +853,7 @@ class MessageArchive(_MessageColumns, Base):
     __table_args__ = (
         Index(None, "account_id"),
         Index(None, "customer_id"),
+        Index(None, "recipient"),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )
 

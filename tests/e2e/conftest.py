@@ -79,14 +79,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Page]]:
-    """Opens a page of a browser in a time zone, as somebody new who reads English."""
+def new_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+    """Opens a page of a browser in a time zone, as somebody new who reads English unless told otherwise."""
     pages: list[Page] = []
     with ExitStack() as contexts:
 
-        def open_page(timezone: str = "America/Sao_Paulo") -> Page:
+        def open_page(timezone: str = "America/Sao_Paulo", locale: str = "en-US") -> Page:
             context = browser.new_context(
-                locale="en-US",
+                locale=locale,
                 timezone_id=timezone,
                 viewport={"width": 1280, "height": 800},
                 color_scheme="light",

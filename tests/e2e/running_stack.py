@@ -93,15 +93,21 @@ class RunningStack:
     def password(self, login: str) -> str:
         return load_secrets(self.home).passwords[login]
 
-    def call(self, login: str, method: str, path: str, **arguments: Any) -> requests.Response:
-        """A request to Airflow's REST API as the user `login`, whatever the answer is."""
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy between us and loopback
-            if login not in self._tokens:
+    def token(self, login: str) -> str:
+        """The token of the user `login`."""
+        if login not in self._tokens:
+            with requests.Session() as session:
+                session.trust_env = False  # no proxy between us and loopback
                 credentials = {"username": login, "password": self.password(login)}
                 reply = session.post(f"{self.settings.airflow_url}/auth/token", json=credentials, timeout=60)
                 self._tokens[login] = reply.json()["access_token"]
-            session.headers["Authorization"] = f"Bearer {self._tokens[login]}"
+        return self._tokens[login]
+
+    def call(self, login: str, method: str, path: str, **arguments: Any) -> requests.Response:
+        """A request to Airflow's REST API as the user `login`, whatever the answer is."""
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers["Authorization"] = f"Bearer {self.token(login)}"
             url = f"{self.settings.airflow_url}/api/v2{path}"
             return session.request(method, url, timeout=60, **arguments)
 

@@ -76,7 +76,7 @@ class ErpHook(PostgresHook):
             psycopg.OperationalError: the database cannot be reached.
         """
         with psycopg.connect(
-            **self._arguments(), autocommit=True, cursor_factory=psycopg.ClientCursor
+            **self.psycopg_arguments(), autocommit=True, cursor_factory=psycopg.ClientCursor
         ) as connection:
             yield connection
 
@@ -157,7 +157,12 @@ class ErpHook(PostgresHook):
 
         return int(asyncio.run(run()).removeprefix("COPY "))
 
-    def _arguments(self) -> dict[str, Any]:
+    def psycopg_arguments(self) -> dict[str, Any]:
+        """The arguments of psycopg.connect.
+
+        Raises:
+            SettingError: the Airflow connection names no host or no database.
+        """
         connection = self.get_connection(self.get_conn_id())
         for field, value in (("host", connection.host), ("schema (database)", connection.schema)):
             if not value:
@@ -185,7 +190,7 @@ class ErpHook(PostgresHook):
         Raises:
             SettingError: the Airflow connection names no host or no database.
         """
-        arguments = self._arguments()
+        arguments = self.psycopg_arguments()
         shared = {name: arguments[name] for name in _SHARED_SETTINGS if name in arguments}
         # The URI has neither host nor password: it is only the way to hand over the other settings.
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -144,6 +144,8 @@ class Agenda(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     programs: tuple[Entry, ...]
+    #: Worker queues that a person may choose from when asking for a run.
+    queues: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")], ...] = ()
 
     def entry(self, routine: str) -> Entry:
         """The entry of a routine.

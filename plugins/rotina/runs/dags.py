@@ -58,10 +58,26 @@ def _routine(
         max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
         default_args=DEFAULT_ARGS,
-        params=params,
+        params={**params, **_queue_param()},
         tags=["rotina", entry.program],
         doc_md=doc_md,
     )
+
+
+def _queue_param() -> dict[str, Param]:
+    """The choice of workers; none where the agenda names no queues."""
+    queues = load_agenda().queues
+    if not queues:
+        return {}
+    return {
+        "queue": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *queues],
+            title="Queue",
+            description="The workers that the tasks go to; empty means the usual ones.",
+        )
+    }
 
 
 def _business_date_param(entry: Entry) -> Param:

@@ -1,0 +1,1 @@
+"""The screens, one module each: what it lists in SCREENS is found by itself (docs/console.md)."""

@@ -1,0 +1,152 @@
+"""The console inside the real Airflow, in a real browser: found, used, in both languages and both themes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from rotina.local.stack import business_today
+from tests.e2e.airflow_ui import AirflowUi
+from tests.e2e.running_stack import RunningStack
+from tests.e2e.test_account_data_refresh_ui import NewPage, Screenshot
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e"), pytest.mark.timeout(900)]
+
+ROUTINE = "class_transition"
+TOMORROW = business_today() + dt.timedelta(days=1)
+
+
+@pytest.fixture
+def no_requests(stack: RunningStack) -> Iterator[None]:
+    """Takes back what a test that failed asked for."""
+    yield
+    for run in stack.dag_runs("manual", ROUTINE):
+        if run["dag_run_id"].startswith("asked__") and run["state"] == "queued":
+            stack.call("admin", "DELETE", f"/dags/{ROUTINE}/dagRuns/{run['dag_run_id']}")
+
+
+def open_console(page: Page) -> FrameLocator:
+    """From any page of Airflow: one click."""
+    page.get_by_role("link", name="Rotina", exact=True).first.click()
+    return page.frame_locator('iframe[title="Rotina"]')
+
+
+def row(console: FrameLocator, routine: str = ROUTINE) -> str:
+    return f'tr[data-routine="{routine}"]'
+
+
+def test_a_run_is_scheduled_for_tomorrow_and_cancelled(
+    stack: RunningStack, new_page: NewPage, screenshot: Screenshot, no_requests: None
+) -> None:
+    page = new_page()
+    AirflowUi(page, stack).log_in("user")
+    console = open_console(page)
+    expect(console.locator("tr[data-routine]")).to_have_count(9)
+    routine = console.locator(row(console))
+    expect(routine).to_contain_text("Every day at 04:20")
+    expect(routine).to_contain_text("selected")
+    screenshot(page, "console-routines")
+
+    routine.get_by_role("button", name="Schedule…").click()
+    console.get_by_label("Date", exact=True).fill(business_today().isoformat())
+    console.get_by_label("Hour").fill("00:00")
+    console.get_by_role("button", name="Schedule", exact=True).click()
+    expect(console.get_by_role("alert")).to_contain_text("is past")
+    console.get_by_label("Date", exact=True).fill(TOMORROW.isoformat())
+    console.get_by_label("Hour").fill("09:30")
+    console.get_by_label("Dry run").check()
+    screenshot(page, "console-schedule")
+    console.get_by_role("button", name="Schedule", exact=True).click()
+    expect(console.get_by_role("status")).to_contain_text("09:30")
+
+    (asked,) = [run for run in stack.dag_runs("manual", ROUTINE) if run["state"] == "queued"]
+    assert asked["triggering_user_name"] == "user"
+    assert asked["conf"]["dry_run"] is True
+    due = dt.datetime.fromisoformat(asked["run_after"]).astimezone(dt.timezone(dt.timedelta(hours=-3)))
+    assert f"{due:%Y-%m-%d %H:%M}" == f"{TOMORROW} 09:30"
+
+    waiting = console.locator("#waiting tbody tr")
+    expect(waiting).to_have_count(1)
+    expect(waiting).to_contain_text("Class transition")
+    waiting.get_by_role("button", name="Cancel").click()
+    console.get_by_role("button", name="Cancel the request").click()
+    expect(console.get_by_role("status")).to_contain_text("The request was cancelled.")
+    assert not [run for run in stack.dag_runs("manual", ROUTINE) if run["state"] == "queued"]
+    actions = stack.rows("select login, action from crm.audit_entry order by id desc limit 2")
+    assert [tuple(one.values()) for one in actions] == [("user", "cancel_run"), ("user", "ask_for_run")]
+
+
+def test_a_preview_says_who_would_move_and_why(
+    stack: RunningStack, new_page: NewPage, screenshot: Screenshot
+) -> None:
+    before = stack.rows("select count(*) from crm.run")
+    page = new_page()
+    AirflowUi(page, stack).log_in("viewer")
+    console = open_console(page)
+    routine = console.locator(row(console))
+    expect(routine.get_by_role("button", name="Run now")).to_have_count(0)
+    routine.get_by_role("button", name="Preview").click()
+    console.get_by_role("button", name="Show the preview").click()
+    expect(console.get_by_text("Nothing was changed.")).to_be_visible()
+    screenshot(page, "console-preview")
+    assert stack.rows("select count(*) from crm.run") >= before
+
+
+def test_what_failed_and_why_is_two_clicks_away_and_so_is_airflow(
+    stack: RunningStack, new_page: NewPage, screenshot: Screenshot
+) -> None:
+    (failed,) = stack.rows(
+        "select * from crm.run where routine = 'billing_messages' and failed > 0 order by id desc limit 1"
+    )
+    page = new_page()
+    AirflowUi(page, stack).log_in("viewer")
+    console = open_console(page)
+    console.locator(row(console, "billing_messages")).get_by_role("link", name="Succeeded").first.click()
+    expect(console.get_by_role("heading", name="Billing messages")).to_be_visible()
+    expect(console.get_by_text("Invalid phone number").first).to_be_visible()
+    screenshot(page, "console-run")
+    with page.expect_download() as download:
+        console.get_by_role("link", name="Export").click()
+    assert "invalid_phone" in download.value.path().read_text(encoding="utf-8-sig")
+
+    # Airflow's own page of the run has it as a tab, and leads back here.
+    console.get_by_role("link", name="In Airflow").click()
+    page.wait_for_url(re.compile("/dags/billing_messages/runs/"))
+    page.goto(f"{stack.settings.airflow_url}/dags/billing_messages/runs/{failed['dag_run_id']}")
+    page.get_by_role("link", name="Rotina", exact=True).last.click()
+    tab = page.frame_locator('iframe[title="Rotina"]')
+    expect(tab.get_by_text("Invalid phone number").first).to_be_visible()
+    expect(tab.get_by_role("link", name="Routines")).to_have_count(0)
+    screenshot(page, "console-tab")
+    tab.get_by_role("link", name="In the console").click()
+    page.wait_for_url(re.compile(f"/plugin/rotina/rotina/runs/{failed['id']}"))
+
+
+def test_it_speaks_portuguese_and_follows_the_theme(
+    stack: RunningStack, new_page: NewPage, screenshot: Screenshot
+) -> None:
+    page = new_page(locale="pt-BR")
+    AirflowUi(page, stack).enter("viewer")
+    page.goto(f"{stack.settings.airflow_url}/plugin/rotina")
+    console = page.frame_locator('iframe[title="Rotina"]')
+    expect(console.get_by_role("heading", name="Rotinas")).to_be_visible()
+    expect(console.locator(row(console))).to_contain_text("Todos os dias às 04:20")
+    root = console.locator("html")
+    expect(root).to_have_attribute("data-bs-theme", "light")
+    page.evaluate("document.documentElement.classList.replace('light', 'dark')")
+    expect(root).to_have_attribute("data-bs-theme", "dark")
+    screenshot(page, "console-pt-dark")
+    foreign = page.evaluate("performance.getEntriesByType('resource').map(one => new URL(one.name).host)")
+    assert set(foreign) == {stack.settings.airflow_url.partition("//")[2]}
+
+
+def test_without_a_login_there_is_nothing_to_see(stack: RunningStack, new_page: NewPage) -> None:
+    page = new_page(locale="pt-BR")
+    reply = page.goto(f"{stack.settings.airflow_url}/rotina/routines")
+    assert reply is not None
+    assert reply.status == 401
+    expect(page.get_by_text("Você não entrou no Airflow")).to_be_visible()
