@@ -49,6 +49,7 @@ PARAMS = {
     "leap_day_rule": Param(
         "february_28",
         enum=["february_28", "march_1"],
+        values_display={"february_28": "on 28 February", "march_1": "on 1 March"},
         title="Born on 29 February",
         description="When they are greeted in a year without that day.",
     ),

@@ -12,12 +12,22 @@ import pytest
 from airflow import settings
 from airflow.api_fastapi.app import get_auth_manager, init_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-from airflow.models.revoked_token import RevokedToken
+from airflow.api_fastapi.common.dagbag import create_dag_bag
+from airflow.api_fastapi.core_api.routes.public.dag_run import dag_run_router
+from airflow.api_fastapi.core_api.routes.public.dags import dags_router
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.models import DagRun
+from airflow.models.base import Base
+from airflow.utils.db import synchronize_log_template
+from airflow.utils.session import create_session
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
+from starlette.routing import Mount
 
 from rotina.console import ConsoleApp, create_app
+from rotina.local.settings import REPOSITORY
 
 ORIGIN = "http://testserver"
 ROLES = ("viewer", "user", "op", "admin")
@@ -28,14 +38,15 @@ class ConsoleClient(TestClient):
 
     def post_json(self, path: str, body: Any = None, **arguments: Any) -> Response:
         """POST as `rotina.post()` does."""
-        return self.post(path, json=body or {}, headers=self._headers(), **arguments)
+        return self.post(path, json=body or {}, headers=self.own_headers(), **arguments)
 
     def post_form(self, path: str, data: dict[str, Any] | None = None, **arguments: Any) -> Response:
         """POST as starlette-admin's forms and actions do."""
-        headers = {**self._headers(), "Content-Type": "application/x-www-form-urlencoded"}
+        headers = {**self.own_headers(), "Content-Type": "application/x-www-form-urlencoded"}
         return self.post(path, data=data or {}, headers=headers, **arguments)
 
-    def _headers(self) -> dict[str, str]:
+    def own_headers(self) -> dict[str, str]:
+        """The origin and the token that our pages send."""
         if "starlette_admin_csrftoken" not in self.cookies:
             self.get("/rotina/routines")
         return {"Origin": ORIGIN, "X-CSRFToken": self.cookies["starlette_admin_csrftoken"]}
@@ -46,13 +57,14 @@ OpenConsole = Callable[..., ConsoleClient]
 
 
 @pytest.fixture(scope="session")
-def airflow_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Airflow's auth manager, with the one table of Airflow's database that it asks: tokens taken back."""
+def airflow_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+    """Airflow's auth manager and its own API of DAGs and runs, on a database of its own with our DAGs."""
     home: Path = tmp_path_factory.mktemp("airflow")
     variables = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-that-is-long-enough",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-of-the-tests-" * 4,
         "AIRFLOW__API__SECRET_KEY": "another-secret-of-the-tests",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -60,9 +72,16 @@ def airflow_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name, value)
         settings.configure_vars()
         settings.configure_orm()
-        RevokedToken.metadata.create_all(settings.engine, tables=[RevokedToken.__table__])
-        init_auth_manager()
-        yield
+        Base.metadata.create_all(settings.engine)
+        synchronize_log_template()
+        DagBundlesManager().sync_bundles_to_db()
+        sync_bag_to_db(DagBag(str(REPOSITORY / "dags")), "dags-folder", None)
+        app = FastAPI()
+        app.state.auth_manager = init_auth_manager()
+        app.state.dag_bag = create_dag_bag()
+        for router in (dag_run_router, dags_router):
+            app.include_router(router, prefix="/api/v2")
+        yield app
 
 
 @pytest.fixture
@@ -79,7 +98,7 @@ def erp_connection(task_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def console(airflow_login: None, erp_connection: None) -> Iterator[ConsoleApp]:
+def console(airflow_api: FastAPI, erp_connection: None) -> Iterator[ConsoleApp]:
     """The application under /rotina."""
     app = create_app()
     yield app
@@ -87,11 +106,14 @@ def console(airflow_login: None, erp_connection: None) -> Iterator[ConsoleApp]:
 
 
 @pytest.fixture
-def host(console: ConsoleApp) -> FastAPI:
-    """The application that the console is mounted in, where Airflow's API is."""
-    app = FastAPI()
-    app.mount("/rotina", console)
-    return app
+def host(airflow_api: FastAPI, console: ConsoleApp) -> Iterator[FastAPI]:
+    """The application that the console is mounted in, with Airflow's API; the runs of a test are forgotten."""
+    mounted = Mount("/rotina", console)
+    airflow_api.router.routes.append(mounted)
+    yield airflow_api
+    airflow_api.router.routes.remove(mounted)
+    with create_session() as session:
+        session.query(DagRun).delete()
 
 
 @pytest.fixture

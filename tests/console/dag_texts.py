@@ -8,10 +8,11 @@ from rotina.docs import routines
 
 
 def param_texts() -> Iterator[str]:
-    """Titles, descriptions and sections of the params of all routines."""
+    """Titles, descriptions and choices of the params that the console's forms show."""
     for routine in routines():
         for name in routine.dag.params:
+            if name in ("business_date", "queue"):
+                continue
             param = routine.dag.params.get_param(name)
-            yield from filter(
-                None, (param.schema.get("title"), param.description, param.schema.get("section"))
-            )
+            shown = param.schema.get("values_display", {})
+            yield from filter(None, (param.schema.get("title"), param.description, *shown.values()))

@@ -78,7 +78,7 @@ def test_nothing_is_loaded_from_elsewhere(open_console: OpenConsole) -> None:
             assert piece.startswith("://testserver/"), piece[:80]
 
 
-@pytest.mark.parametrize("address", ["routines?x=%00", "run/detail?pk=%00", "%00"])
+@pytest.mark.parametrize("address", ["routines?x=%00", "audit/detail?pk=%00", "%00"])
 def test_what_nobody_can_type_is_refused(open_console: OpenConsole, address: str) -> None:
     assert open_console("viewer").get(f"/rotina/{address}").status_code in (400, 404)
 
@@ -90,22 +90,25 @@ def test_a_program_with_a_token_of_its_own_names_no_origin(open_console: OpenCon
     client.get("/rotina/routines", headers=headers)
     headers["X-CSRFToken"] = client.cookies["starlette_admin_csrftoken"]
     path = "/rotina/routines/nothing/requests"
-    assert client.post(path, json={}, headers=headers).status_code == 403  # a viewer
+    assert client.post(path, json={"nonsense": 1}, headers=headers).status_code == 403  # a viewer
     headers["Authorization"] = f"Bearer {token('user')}"
-    assert client.post(path, json={}, headers=headers).status_code == 422
+    assert client.post(path, json={"nonsense": 1}, headers=headers).status_code == 422
     for site in ("cross-site", "same-site"):
-        assert client.post(path, json={}, headers={**headers, "Sec-Fetch-Site": site}).status_code == 403
+        assert (
+            client.post(path, json={"nonsense": 1}, headers={**headers, "Sec-Fetch-Site": site}).status_code
+            == 403
+        )
 
 
 def test_behind_a_proxy_the_origin_is_that_of_the_base_url(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = open_console("user")
-    headers = {**client._headers(), "Origin": "https://airflow.example.com"}
+    headers = {**client.own_headers(), "Origin": "https://airflow.example.com"}
     path = "/rotina/routines/nothing/requests"
-    assert client.post(path, json={}, headers=headers).status_code == 403
+    assert client.post(path, json={"nonsense": 1}, headers=headers).status_code == 403
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/prefix")
-    assert client.post(path, json={}, headers=headers).status_code == 422
+    assert client.post(path, json={"nonsense": 1}, headers=headers).status_code == 422
 
 
 def test_another_login_of_the_same_role_is_another_caller(
@@ -154,7 +157,7 @@ def test_without_a_database_a_page_says_so(
     away = {"conn_type": "postgres", "host": str(tmp_path), "login": "rotina_task", "schema": "rotina"}
     monkeypatch.setenv("AIRFLOW_CONN_ERP_DB", json.dumps(away))
     client = open_console("viewer", "pt")
-    for path in ("routines", "run/list"):
+    for path in ("routines", "audit/list"):
         reply = client.get(f"/rotina/{path}", headers={"Accept": "text/html"})
         assert reply.status_code == 503
         assert "O banco de dados não responde" in reply.text

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from httpx import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -22,7 +22,7 @@ from rotina.console import ConsoleApp, unsubscribe, webhooks
 from rotina.console.grids import Grid
 from rotina.console.pages import Declared
 from rotina.console.rights import Right
-from tests.console.conftest import ORIGIN, ROLES, ConsoleClient, OpenConsole
+from tests.console.conftest import ORIGIN, ROLES, ConsoleClient, OpenConsole, token
 from tests.console.examples import Example, examples, parameters, queries
 
 MOST = {"viewer": Right.READ, "user": Right.ACT, "op": Right.MAINTAIN, "admin": Right.MAINTAIN}
@@ -142,20 +142,14 @@ def test_a_route_that_nobody_declared_is_closed_to_everybody(
     assert "nobody declared GET /forgotten" in caplog.text
 
 
-def test_a_route_beside_the_console_is_closed_too(airflow_login: None, erp_connection: None) -> None:
-    from fastapi import FastAPI
+def test_a_route_beside_the_console_is_closed_too(
+    console: ConsoleApp, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def beside(_: Any) -> Response:
+        raise AssertionError("reached")
 
-    from rotina.console import create_app
-    from tests.console.conftest import token
-
-    app = create_app()
-    app.router.routes.insert(0, Route("/beside", lambda _: Response(200), methods=["GET"]))
-    app.state.console._others.insert(0, app.router.routes[0])
-    host = FastAPI()
-    host.mount("/rotina", app)
-    client = ConsoleClient(host, base_url=ORIGIN)
-    client.cookies.set("_token", token("admin"))
-    assert client.get("/rotina/beside").status_code == 403
+    console.router.routes.insert(0, Route("/beside", beside, methods=["GET"]))
+    assert open_console("admin").get("/rotina/beside").status_code == 403
 
 
 def test_a_role_without_rights_sees_nothing(
@@ -212,14 +206,17 @@ def lowest(console: ConsoleApp, example: Example) -> str:
     return {Right.READ: "viewer", Right.ACT: "user", Right.MAINTAIN: "op"}[right]
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda one: f"{one.path}{one.query.get('name', '')}")
+@pytest.mark.parametrize(
+    "example", list(examples()), ids=lambda one: f"{one.path}{one.query.get('name', '')}"
+)
 def test_a_mutation_works_is_audited_and_comes_from_our_pages_only(
-    console: ConsoleApp, open_console: OpenConsole, owner: psycopg.Connection, example: Example
+    console: ConsoleApp, host: FastAPI, open_console: OpenConsole, owner: psycopg.Connection, example: Example
 ) -> None:
-    example.prepare(owner)
+    airflow = ConsoleClient(host, base_url=ORIGIN, headers={"Authorization": f"Bearer {token('admin')}"})
+    example.prepare(owner, airflow)
     role = lowest(console, example)
     client = open_console(role)
-    headers = client._headers()
+    headers = client.own_headers()
     body: dict[str, Any] = {"json": example.json or {}} if example.form is None else {"data": example.form}
     refused = [
         {**body, "headers": {}},

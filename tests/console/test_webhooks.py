@@ -382,8 +382,8 @@ def test_no_secret_and_nobody_s_address_in_the_log(
 
 @pytest.mark.parametrize("path", ["/rotina/", "/rotina/docs", "/rotina/openapi.json", "/rotina/webhooks"])
 def test_nothing_else_is_open(client: TestClient, path: str) -> None:
-    assert client.get(path).status_code == 404
-    assert client.get("/rotina/webhooks/json").status_code == 405
+    assert client.get(path).status_code == 401
+    assert client.get("/rotina/webhooks/json").status_code == 401
 
 
 # -- the plugin ---------------------------------------------------------------------------------------------

@@ -95,5 +95,5 @@ def _harmless(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if not isinstance(column.type, String):
         return column
     text = cast(column, String)
-    formula = text.op("~")(_FORMULA) & ~text.op("~")(_NUMBER)
+    formula = text.regexp_match(_FORMULA) & ~text.regexp_match(_NUMBER)
     return case((formula, func.concat("'", text)), else_=text)

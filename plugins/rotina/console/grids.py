@@ -191,7 +191,8 @@ class Grid(ModelView):
         for name, handler in self._actions_handlers.items():
             yield Declared("POST", f"{api}/action", self._right_of(name, handler), FORMS, name)
         for name, handler in self._row_actions_handlers.items():
-            yield Declared("POST", f"{api}/row-action", self._right_of(name, handler), FORMS, name)
+            right = None if name in ("view", "edit") else self._right_of(name, handler)  # those are links
+            yield Declared("POST", f"{api}/row-action", right, FORMS, name)
 
     def _right_of(self, name: str, handler: Callable[..., Any]) -> Right | None:
         own = {
@@ -300,7 +301,7 @@ class Grid(ModelView):
         """The row of a key; None when there is none, and for what can be no key."""
         try:
             return await super().find_by_pk(request, pk)
-        except (ValueError, DataError):
+        except (TypeError, ValueError, DataError):
             return None
 
     # -- writing --------------------------------------------------------------------------------------------

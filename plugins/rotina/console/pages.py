@@ -160,6 +160,11 @@ class Page(CustomView):
         context = {"title": self.title(request), "screen": self, **context}
         return self._admin._template_response(request=request, name=template, context=context)
 
+    def fragment(self, request: Request, template: str, **context: Any) -> Response:
+        """A part of a page, for its script to fetch."""
+        assert self._admin is not None
+        return self._admin.templates.TemplateResponse(request=request, name=template, context=context)
+
 
 def database_of(request: Request) -> Database:
     """The database of the console."""

@@ -9,7 +9,9 @@ import logging
 import pkgutil
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from airflow.configuration import conf
 from psycopg import OperationalError
@@ -30,7 +32,7 @@ from starlette_admin.theme import DefaultTheme, TablerSettings
 from starlette_admin.types import RequestAction
 from starlette_admin.views import BaseView
 
-from rotina.console import screens
+from rotina.console import screens, words
 from rotina.console.database import Database
 from rotina.console.export import Export
 from rotina.console.gate import UndeclaredRouteError
@@ -68,6 +70,8 @@ class _Theme(DefaultTheme):
             "MOST_COUNTED": MOST_COUNTED,
             "airflow_url": airflow_url,
             "screen_url": screen_url,
+            "record_url": record_url,
+            **words.template_globals(),
         }
 
 
@@ -99,7 +103,7 @@ class Console(Admin):
             title="Rotina",
             base_url="",
             route_name=_ROUTE_NAME,
-            templates_dir="",
+            templates_dir=str(Path(__file__).parent / "templates"),
             index_view=_Home(),
             theme=_Theme(TablerSettings(base="gray", primary="blue")),
             secret_key=_secret_key(),
@@ -114,8 +118,8 @@ class Console(Admin):
 
     def mount_to(self, app: Starlette) -> None:
         """Mount the site, and answer what the database and the domain code complain about."""
-        self._others = list(app.routes)
         super().mount_to(app)
+        self._host = app
         self.app.state.database = self.database
         for error in (HTTPException, SettingError, *_DATABASE_ERRORS):
             self.app.add_exception_handler(error, self._render_problem)
@@ -134,7 +138,8 @@ class Console(Admin):
         Raises:
             UndeclaredRouteError: a route would answer that nobody declared.
         """
-        for candidate in (*self._others, *self.app.routes):
+        beside = [one for one in self._host.routes if getattr(one, "app", None) is not self.app]
+        for candidate in (*beside, *self.app.routes):
             match, child = candidate.matches(scope)
             if match is Match.FULL:
                 return self._declared_of(cast(Route | Mount, candidate), {**scope, **child})
@@ -201,6 +206,12 @@ def screen_url(request: Request, screen: Screen) -> str:
     if isinstance(screen, Grid):
         return str(request.url_for(f"{_ROUTE_NAME}:list", key=screen.key))
     return str(request.url_for(f"{_ROUTE_NAME}:{screen.route_name}"))
+
+
+def record_url(request: Request, kind: str, key: str) -> str | None:
+    """The address where a record is shown; None when no screen shows its kind (words.RECORD_PAGES)."""
+    page = words.RECORD_PAGES.get(kind)
+    return f"{request.scope['root_path']}{page.format(id=quote(key, safe=''))}" if page else None
 
 
 def _find_screens() -> Iterator[type[Screen]]:

@@ -119,6 +119,8 @@ class Agenda(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     programs: tuple[Entry, ...]
+    #: Worker queues that a person may choose from when asking for a run.
+    queues: tuple[str, ...] = ()
 
     def entry(self, routine: str) -> Entry:
         """The entry of a routine.

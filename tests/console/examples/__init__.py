@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from fastapi.testclient import TestClient
 
 
-def _nothing(_: psycopg.Connection) -> None:
+def _nothing(_owner: psycopg.Connection, _airflow: TestClient) -> None:
     pass
 
 
@@ -31,8 +32,8 @@ class Example:
     query: dict[str, str] = field(default_factory=dict)
     json: dict[str, Any] | None = None
     form: dict[str, Any] | None = None
-    prepare: Callable[[psycopg.Connection], None] = _nothing
-    """Writes what it needs, as the owner of the database."""
+    prepare: Callable[[psycopg.Connection, TestClient], None] = _nothing
+    """Makes what it needs: as the owner of the database, and in Airflow as an administrator of it."""
     action: str | None = None
     """What the audit entry calls it; None: the request only looks, as a preview does, and writes none."""
 

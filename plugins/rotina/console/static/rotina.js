@@ -1,8 +1,16 @@
-// What the pages of the console share. Nothing here writes HTML from data: texts go in as text.
+// What the pages of the console share. Nothing here makes HTML of data: texts go in as text.
 "use strict";
 
 window.rotina = (function () {
     const texts = window.rotinaTexts || {};
+
+    /** The answer of one of our routes: an object, or the text of a fragment of HTML; its words as an Error. */
+    async function answerOf(reply) {
+        const isJson = (reply.headers.get("Content-Type") || "").startsWith("application/json");
+        const answer = isJson ? await reply.json() : await reply.text();
+        if (reply.ok) return answer;
+        throw new Error(isJson && typeof answer.detail === "string" ? answer.detail : texts.failed);
+    }
 
     /** POST JSON to one of our routes; resolves to its answer, rejects with an Error of its words. */
     async function post(url, body) {
@@ -15,18 +23,12 @@ window.rotina = (function () {
             },
             body: JSON.stringify(body || {}),
         });
-        const answer = await reply.json().catch(() => ({}));
-        if (!reply.ok) throw new Error(typeof answer.detail === "string" ? answer.detail : texts.failed);
-        return answer;
+        return answerOf(reply);
     }
 
     /** GET a fragment of HTML, or JSON, of one of our routes. */
     async function get(url) {
-        const reply = await fetch(url, { headers: { "Accept": "application/json" } });
-        const isJson = (reply.headers.get("Content-Type") || "").startsWith("application/json");
-        const answer = isJson ? await reply.json() : await reply.text();
-        if (!reply.ok) throw new Error((isJson && answer.detail) || texts.failed);
-        return answer;
+        return answerOf(await fetch(url, { headers: { "Accept": "application/json" } }));
     }
 
     /** Tell something at the top of the page; kind is success, warning, danger or info. */

@@ -1,0 +1,231 @@
+"""Execution requests: a run asked for now, or for a date and hour to come, with the params of its DAG.
+
+A request is a run of Airflow that waits for its hour (`run_after`), made through Airflow's API as the person
+who asks; so it is in Airflow's lists too, and Airflow says who may. What is past is refused: backfills are
+the way to run missed days.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote
+
+from rotina.console import words
+from rotina.console.airflow import Airflow
+from rotina.console.language import day, gettext, instant
+from rotina.errors import SettingError
+from rotina.runs.agenda import Agenda, Entry
+
+FieldKind = Literal["text", "number", "integer", "boolean", "date", "choice"]
+
+#: The most runs that are looked through for those that wait.
+_MOST_WAITING = 100
+
+
+@dataclass(frozen=True)
+class Field:
+    """A param of a DAG as a form asks for it."""
+
+    name: str
+    title: str
+    description: str
+    kind: FieldKind
+    value: Any
+    """The default."""
+    choices: tuple[tuple[str, str], ...] = ()
+    """Of a choice: the value and what it is called."""
+    may_be_empty: bool = False
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run that waits for its hour."""
+
+    routine: str
+    dag_run_id: str
+    due_at: dt.datetime
+    asked_by: str | None
+    params: Mapping[str, Any]
+
+
+def fields(details: Mapping[str, Any]) -> list[Field]:
+    """The params of a DAG, as Airflow's API tells its details; without the business date and the queue."""
+    return [
+        _field(name, param)
+        for name, param in (details.get("params") or {}).items()
+        if name not in ("business_date", "queue")
+    ]
+
+
+def takes_business_date(details: Mapping[str, Any]) -> bool:
+    """Whether a run may be asked for a business date."""
+    return "business_date" in (details.get("params") or {})
+
+
+def due_at(entry: Entry, date: dt.date, hour: dt.time, now: dt.datetime) -> dt.datetime:
+    """When a request for a local date and hour is due.
+
+    Raises:
+        SettingError: that is past, or there is no such hour on that day.
+    """
+    local = dt.datetime.combine(date, hour, entry.zone)
+    due = local.astimezone(dt.UTC)
+    if due.astimezone(entry.zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+        raise SettingError(
+            gettext("Hour"), f"{hour:%H:%M}", gettext("does not exist on that day; the clocks are changed")
+        )
+    if due <= now:
+        raise SettingError(
+            gettext("Date and hour"),
+            instant(due),
+            gettext(
+                "is past; it is now %(now)s. Choose a later date or hour. To run a day that was missed, "
+                "ask for a backfill in Airflow."
+            )
+            % {"now": instant(now)},
+        )
+    return due
+
+
+def check_business_date(business_date: dt.date | None, entry: Entry, due: dt.datetime) -> None:
+    """Refuse a business date that will not have begun when the run is due.
+
+    Raises:
+        SettingError: it will not.
+    """
+    due_on = due.astimezone(entry.zone).date()
+    if business_date is not None and business_date > due_on:
+        raise SettingError(
+            gettext("Business date"),
+            day(business_date),
+            gettext("will not have begun when the run is due, on %(day)s") % {"day": day(due_on)},
+        )
+
+
+def check_queue(agenda: Agenda, queue: str | None) -> None:
+    """Refuse a worker queue that the agenda does not name: nobody might be listening to it.
+
+    Raises:
+        SettingError: it does not.
+    """
+    if queue is not None and queue not in agenda.queues:
+        raise SettingError(gettext("Queue"), queue, gettext("is not among the queues of include/agenda.yaml"))
+
+
+def ask(
+    airflow: Airflow, routine: str, conf: Mapping[str, Any], due: dt.datetime | None, now: dt.datetime
+) -> str:
+    """Ask Airflow for a run, at once or when it is due; returns its id.
+
+    Raises:
+        AirflowError: Airflow refuses: the person may not, or a param is wrong.
+    """
+    at = due or now
+    run_id = f"asked__{at:%Y-%m-%dT%H:%M:%SZ}__{secrets.token_hex(3)}"
+    body = {"logical_date": None, "run_after": at.isoformat(), "dag_run_id": run_id, "conf": dict(conf)}
+    made = airflow.post(f"dags/{quote(routine, safe='')}/dagRuns", body)
+    return str(made["dag_run_id"])
+
+
+def waiting(airflow: Airflow, routines: set[str], now: dt.datetime) -> list[Waiting]:
+    """The runs of some routines that wait for their hour, the next one first."""
+    found = airflow.get(
+        "dags/~/dagRuns",
+        state="queued",
+        run_after_gt=now.isoformat(),
+        order_by="run_after",
+        limit=_MOST_WAITING,
+    )
+    return [_waiting(run) for run in found["dag_runs"] if run["dag_id"] in routines]
+
+
+def cancel(airflow: Airflow, routine: str, dag_run_id: str, now: dt.datetime) -> Waiting:
+    """Cancel a run that waits for its hour; returns what it was.
+
+    Raises:
+        SettingError: it does not wait any more.
+        AirflowError: Airflow refuses.
+    """
+    path = f"dags/{quote(routine, safe='')}/dagRuns/{quote(dag_run_id, safe='')}"
+    run = airflow.get(path)
+    found = _waiting(run)
+    if run["state"] != "queued" or found.due_at <= now:
+        raise SettingError(
+            gettext("Request"), dag_run_id, gettext("has begun, so that it cannot be cancelled any more")
+        )
+    airflow.delete(path)
+    return found
+
+
+def conf_of(business_date: dt.date | None, params: Mapping[str, Any], queue: str | None) -> dict[str, Any]:
+    """The `conf` of a run."""
+    conf = dict(params)
+    if business_date is not None:
+        conf["business_date"] = business_date.isoformat()
+    if queue is not None:
+        conf["queue"] = queue
+    return conf
+
+
+def in_words(entry: Entry, due: dt.datetime | None) -> str:
+    """What is told when a request was taken."""
+    routine = words.named(entry.routine, "routine")
+    if due is None:
+        return gettext("%(routine)s was asked for and begins now.") % {"routine": routine}
+    values = {"routine": routine, "at": instant(due)}
+    return gettext("%(routine)s is due on %(at)s.") % values
+
+
+def _waiting(run: Mapping[str, Any]) -> Waiting:
+    return Waiting(
+        run["dag_id"],
+        run["dag_run_id"],
+        dt.datetime.fromisoformat(run["run_after"]),
+        run["triggering_user_name"],
+        run["conf"] or {},
+    )
+
+
+def _field(name: str, param: Mapping[str, Any]) -> Field:
+    schema = param.get("schema") or {}
+    types = schema.get("type", "string")
+    types = [types] if isinstance(types, str) else list(types)
+    return Field(
+        name,
+        _translated(schema.get("title") or name),
+        _translated(param.get("description") or schema.get("description") or ""),
+        _kind(schema, types),
+        param.get("value"),
+        tuple(_choices(schema)),
+        "null" in types or None in schema.get("enum", ()),
+        schema.get("minimum", schema.get("exclusiveMinimum")),
+        schema.get("maximum"),
+    )
+
+
+def _kind(schema: Mapping[str, Any], types: list[str]) -> FieldKind:
+    if "enum" in schema:
+        return "choice"
+    if schema.get("format") == "date":
+        return "date"
+    for kind in ("boolean", "integer", "number"):
+        if kind in types:
+            return kind  # type: ignore[return-value]
+    return "text"
+
+
+def _choices(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    shown = schema.get("values_display") or {}
+    for value in schema.get("enum", ()):
+        if value is not None:
+            yield str(value), _translated(str(shown.get(value, value)))
+
+
+def _translated(text: str) -> str:
+    return gettext(text) if text else ""

@@ -1,0 +1,245 @@
+"""Routines: every program, when it runs, how it went, and a run of it asked for now or for later."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rotina.console import execution_requests as requests
+from rotina.console import previews, words
+from rotina.console.airflow import Airflow, AirflowError
+from rotina.console.database import LONG_MILLISECONDS
+from rotina.console.language import ZONE, gettext
+from rotina.console.language import lazy_gettext as _
+from rotina.console.pages import Page, connect, get, post
+from rotina.console.rights import Right, caller_of
+from rotina.errors import SettingError
+from rotina.messaging.gateways import record_audit
+from rotina.runs.agenda import Entry, load_agenda
+from rotina.runs.business_date import today_in
+from rotina.sql import statement
+
+#: Days of the bar.
+DAYS = 30
+
+
+class Ask(BaseModel):
+    """What a form asks for. Without a date and an hour: now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    business_date: dt.date | None = None
+    date: dt.date | None = None
+    hour: dt.time | None = None
+    queue: str | None = None
+    params: dict[str, Any] = {}
+
+
+class Nothing(BaseModel):
+    """A form without fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The newest run of a routine."""
+
+    id: int
+    routine: str
+    business_date: dt.date | None
+    status: str
+    selected: int
+    changed: int
+    unchanged: int
+    skipped: int
+    failed: int
+    message: str | None
+    started_at: dt.datetime
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Day:
+    """How the runs of a business date went; without a run, `runs` is 0."""
+
+    on: dt.date
+    state: str
+    runs: int = 0
+    failed: int = 0
+    run_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the table tells of a routine."""
+
+    entry: Entry
+    name: str
+    schedule: str
+    next_at: dt.datetime | None
+    paused: bool
+    known: bool
+    """Whether Airflow has it, and lets the caller see it."""
+    last: LastRun | None
+    days: list[Day]
+    has_preview: bool
+
+
+class Routines(Page):
+    """The table of the programs, with its dialogs."""
+
+    path = "/routines"
+    menu_label = _("Routines")
+    icon = "fa-solid fa-rotate"
+    order = 10
+
+    @get()
+    def index(self, request: Request) -> Response:
+        """Every program, and the requests that wait."""
+        return self._page(request)
+
+    def _page(self, request: Request) -> Response:
+        entries = sorted(
+            load_agenda().programs, key=lambda entry: (entry.hours or (dt.time.max,), entry.routine)
+        )
+        routines = [entry.routine for entry in entries]
+        now = dt.datetime.now(dt.UTC)
+        airflow = Airflow(request)
+        problem, dags, waiting = None, {}, []
+        try:
+            dags = {dag["dag_id"]: dag for dag in airflow.get("dags", tags="rotina", limit=100)["dags"]}
+            waiting = requests.waiting(airflow, set(routines), now)
+        except AirflowError as error:  # what we know ourselves is shown all the same
+            problem = gettext("Airflow does not tell when the routines run next: %(why)s") % {
+                "why": error.detail
+            }
+        today = today_in(ZONE, now)
+        with connect(request) as connection:
+            last = _last_runs(connection, routines)
+            days = _days(connection, routines, today)
+        rows = [
+            Row(
+                entry,
+                words.named(entry.routine, "routine"),
+                words.schedule(entry),
+                _instant(dags.get(entry.routine, {}).get("next_dagrun_run_after")),
+                bool(dags.get(entry.routine, {}).get("is_paused")),
+                entry.routine in dags,
+                last.get(entry.routine),
+                days[entry.routine],
+                entry.routine in previews.PREVIEWS,
+            )
+            for entry in entries
+        ]
+        return self.render(request, "routines.html", rows=rows, waiting=waiting, problem=problem, today=today)
+
+    @get("/{routine}/form", Right.READ)
+    def form(self, request: Request) -> Response:
+        """The fields of a dialog: of a run now or later, or of a preview."""
+        entry = _entry(request)
+        details = Airflow(request).get(f"dags/{entry.routine}/details")
+        now = dt.datetime.now(entry.zone)
+        soon = (now + dt.timedelta(minutes=59)).replace(minute=0)
+        return self.fragment(
+            request,
+            "routine_form.html",
+            entry=entry,
+            mode=_mode(request),
+            fields=requests.fields(details),
+            takes_date=requests.takes_business_date(details),
+            queues=load_agenda().queues,
+            today=now.date(),
+            soon=soon,
+        )
+
+    @post("/{routine}/requests", Right.ACT, Ask)
+    def ask(self, request: Request, body: Ask) -> dict[str, str]:
+        """Ask for a run, now or when it is due."""
+        entry = _entry(request)
+        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        if (body.date is None) != (body.hour is None):
+            raise SettingError(
+                gettext("Date and hour"), None, gettext("give both a date and an hour, or neither")
+            )
+        due = requests.due_at(entry, body.date, body.hour, now) if body.date and body.hour else None
+        requests.check_business_date(body.business_date, entry, due or now)
+        requests.check_queue(load_agenda(), body.queue)
+        conf = requests.conf_of(body.business_date, body.params, body.queue)
+        with connect(request) as connection, connection.transaction():
+            target = {"routine": entry.routine}
+            details = {"conf": conf, "due_at": due.isoformat() if due else None}
+            record_audit(connection, caller_of(request).login, "ask_for_run", target, details)
+            run_id = requests.ask(Airflow(request), entry.routine, conf, due, now)
+        return {"message": requests.in_words(entry, due), "dag_run_id": run_id}
+
+    @post("/{routine}/requests/{dag_run_id}/cancel", Right.ACT, Nothing)
+    def cancel(self, request: Request, _body: Nothing) -> dict[str, str]:
+        """Cancel a request that waits."""
+        entry = _entry(request)
+        run_id = request.path_params["dag_run_id"]
+        now = dt.datetime.now(dt.UTC)
+        with connect(request) as connection, connection.transaction():
+            target = {"routine": entry.routine, "dag_run_id": run_id}
+            record_audit(connection, caller_of(request).login, "cancel_run", target, {})
+            requests.cancel(Airflow(request), entry.routine, run_id, now)
+        return {"message": gettext("The request was cancelled.")}
+
+    @post("/{routine}/preview", Right.READ, Ask)
+    def preview(self, request: Request, body: Ask) -> Response:
+        """What a run would do; nothing of it stays."""
+        entry = _entry(request)
+        on = body.business_date or today_in(entry.zone)
+        requests.check_business_date(on, entry, dt.datetime.now(dt.UTC))
+        with connect(request, LONG_MILLISECONDS) as connection:
+            found = previews.preview(connection, entry.routine, on, body.params)
+        return self.fragment(request, "routine_preview.html", entry=entry, on=on, preview=found)
+
+
+def _entry(request: Request) -> Entry:
+    """The entry of the routine that the address names."""
+    for entry in load_agenda().programs:
+        if entry.routine == request.path_params["routine"]:
+            return entry
+    raise HTTPException(404, gettext("There is no such routine."))
+
+
+def _mode(request: Request) -> str:
+    mode = request.query_params.get("mode")
+    return mode if mode in ("later", "preview") else "now"
+
+
+def _last_runs(connection: psycopg.Connection, routines: list[str]) -> dict[str, LastRun]:
+    with connection.cursor(row_factory=class_row(LastRun)) as cursor:
+        cursor.execute(statement("console_routines/list_last_runs"), {"routines": routines})
+        return {run.routine: run for run in cursor}
+
+
+def _days(connection: psycopg.Connection, routines: list[str], today: dt.date) -> dict[str, list[Day]]:
+    """The days of the bar of each routine, the oldest first."""
+    dates = [today - dt.timedelta(days=ago) for ago in range(DAYS - 1, -1, -1)]
+    values = {"routines": routines, "from_on": dates[0], "to_on": dates[-1]}
+    found: dict[tuple[str, dt.date], Day] = {}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        for row in cursor.execute(statement("console_routines/list_days"), values):
+            state = words.STATES[row["status"]]
+            if state == "good" and row["failed"]:
+                state = "odd"  # it went well in the end
+            key = row["routine"], row["business_date"]
+            found[key] = Day(row["business_date"], state, row["runs"], row["failed"], row["run_id"])
+    return {routine: [found.get((routine, on)) or Day(on, "none") for on in dates] for routine in routines}
+
+
+def _instant(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None
+
+
+SCREENS = [Routines]
