@@ -107,7 +107,7 @@ def console(airflow_api: FastAPI, erp_connection: None) -> Iterator[ConsoleApp]:
 
 @pytest.fixture
 def host(airflow_api: FastAPI, console: ConsoleApp) -> Iterator[FastAPI]:
-    """The application that the console is mounted in, with Airflow's API; the runs of a test are forgotten."""
+    """The application that the console is mounted in, with Airflow's API. Forgets the runs of a test."""
     mounted = Mount("/rotina", console)
     airflow_api.router.routes.append(mounted)
     yield airflow_api

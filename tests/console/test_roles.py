@@ -206,9 +206,7 @@ def lowest(console: ConsoleApp, example: Example) -> str:
     return {Right.READ: "viewer", Right.ACT: "user", Right.MAINTAIN: "op"}[right]
 
 
-@pytest.mark.parametrize(
-    "example", list(examples()), ids=lambda one: f"{one.path}{one.query.get('name', '')}"
-)
+@pytest.mark.parametrize("example", list(examples()), ids=lambda one: one.path + one.query.get("name", ""))
 def test_a_mutation_works_is_audited_and_comes_from_our_pages_only(
     console: ConsoleApp, host: FastAPI, open_console: OpenConsole, owner: psycopg.Connection, example: Example
 ) -> None:
