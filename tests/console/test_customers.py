@@ -11,6 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from rotina.accounts.account_search import search_accounts
+from rotina.models import Message
 from rotina.sql import statement
 from tests.console.conftest import OpenConsole
 from tests.messaging.queue_data import add_account, add_gateway, add_template, insert
@@ -278,8 +279,8 @@ def add_message(owner: psycopg.Connection, gateway_id: int, **fields: Any) -> in
                 "Beatriz Lima",
                 "As of 20 Nov 2026",
                 "R$98,765.43",
-                "19 Nov 2026 Bronze → Ouro Bons compradores accumulated value: R$98,765.43 "
-                "date of last purchase: 1 Nov 2026 class: empty 31",
+                "19 Nov 2026 Bronze → Ouro Bons compradores class: empty "
+                "date of last purchase: 1 Nov 2026 accumulated value: R$98,765.43 31",
                 "18 Nov 2026 inactive → active moved in the period (1 Nov 2026) ERP 32",
                 "1 Jun 2026 Sem compras 1 Feb 2026 12:00 quote caio → bia bia, caio 33",
             ],
@@ -289,8 +290,8 @@ def add_message(owner: psycopg.Connection, gateway_id: int, **fields: Any) -> in
             [
                 "Dados de 20/11/2026",
                 "R$ 98.765,43",
-                "19/11/2026 Bronze → Ouro Bons compradores valor acumulado: R$ 98.765,43 "
-                "data da última compra: 01/11/2026 classe: em branco 31",
+                "19/11/2026 Bronze → Ouro Bons compradores classe: em branco "
+                "data da última compra: 01/11/2026 valor acumulado: R$ 98.765,43 31",
                 "18/11/2026 inativa → ativa teve movimento no período (01/11/2026) ERP 32",
                 "01/06/2026 Sem compras 01/02/2026 12:00 cotação caio → bia bia, caio 33",
             ],
@@ -375,9 +376,9 @@ def test_archived_messages_are_there(
     )
     mail = add_gateway(owner, "mail", kind="smtp")
     add_message(owner, mail, account_id=account, payload={"subject": "De outros tempos"})
-    owner.execute(
-        "insert into crm.message_archive select m.*, now() from crm.message as m; delete from crm.message"
-    )
+    names = ", ".join(column.name for column in Message.__table__.columns)
+    owner.execute(f"insert into crm.message_archive ({names}) select {names} from crm.message")
+    owner.execute("delete from crm.message")
     assert "De outros tempos" in open_console("viewer").get(f"/rotina/customers/{account}").text
 
 

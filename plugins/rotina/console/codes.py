@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from rotina.accounts.filters import FIELDS
+from rotina.accounts.filters import FIELDS, Condition, Filter, Group, parse_filter
 from rotina.console.language import day, get_locale, gettext, money, number
 from rotina.console.language import lazy_gettext as _
+from rotina.errors import SettingError
 
 WORDS: dict[str, str] = {
     # status of an account
@@ -114,5 +116,53 @@ def value_of(field: str, value: Any) -> str:
 
 
 def in_words(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Fields of filters and their values, in words."""
-    return [(title_of(name), value_of(name, value)) for name, value in values.items()]
+    """Fields of filters and their values, in words, in the order of the fields."""
+    order = list(FIELDS)
+    known = sorted((name for name in values if name in FIELDS), key=order.index)
+    names = [*known, *(name for name in values if name not in FIELDS)]
+    return [(title_of(name), value_of(name, values[name])) for name in names]
+
+
+_SIGNS = {"!=": "≠", ">=": "≥", "<=": "≤"}
+
+
+def describe(document: Any) -> str:
+    """A filter, as JSON has it, in words; what is none as it is."""
+    try:
+        return _describe(parse_filter(document))
+    except SettingError:
+        return json.dumps(document, ensure_ascii=False)
+
+
+def _describe(filter: Filter) -> str:
+    if isinstance(filter, Condition):
+        return _describe_condition(filter)
+    assert isinstance(filter, Group)  # there is no third
+    parts = []
+    for one in filter.members:
+        text = _describe(one)
+        nested = isinstance(one, Group) and len(one.members) > 1 and len(filter.members) > 1
+        parts.append(f"({text})" if nested else text)
+    between = gettext("and") if filter.kind == "all" else gettext("or")
+    return f" {between} ".join(parts)
+
+
+def _describe_condition(condition: Condition) -> str:
+    title = title_of(condition.field)
+    values = [value_of(condition.field, value) for value in condition.values()]
+    match condition.op:
+        case "between":
+            return gettext("%(field)s between %(low)s and %(high)s") % {
+                "field": title,
+                "low": values[0],
+                "high": values[1],
+            }
+        case "in":
+            return gettext("%(field)s one of (%(values)s)") % {"field": title, "values": "; ".join(values)}
+        case "contains":
+            return gettext("%(field)s contains “%(text)s”") % {"field": title, "text": values[0]}
+        case "is_empty":
+            return gettext("%(field)s is empty") % {"field": title}
+        case "is_not_empty":
+            return gettext("%(field)s is not empty") % {"field": title}
+    return f"{title} {_SIGNS.get(condition.op, condition.op)} {values[0]}"

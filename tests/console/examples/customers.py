@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import psycopg
+from fastapi.testclient import TestClient
 
 from tests.console.examples import Example
 
 ADDRESS = {"channel": "email", "address": "ana@example.com"}
 
 
-def suppressed(owner: psycopg.Connection) -> None:
+def suppressed(owner: psycopg.Connection, _: TestClient) -> None:
     """An address that gets no messages."""
     owner.execute("insert into crm.suppression values ('email', 'ana@example.com', 'pediu', 'ana')")
 

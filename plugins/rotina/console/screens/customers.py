@@ -14,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from rotina.accounts.account_search import MOST_FOUND, search_accounts
+from rotina.console import words
+from rotina.console.codes import in_words, word
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
 from rotina.console.rights import Right, caller_of
-from rotina.console.codes import in_words, word
 from rotina.messaging.addresses import canonical_email
 from rotina.messaging.suppressions import Channel, suppress, unsuppress
 from rotina.runs.business_date import today_in
@@ -162,5 +163,8 @@ def _said(message: dict[str, Any]) -> str:
     filled = {str(place): str(value) for place, value in enumerate(variables, 1)}
     return re.sub(r"\{\{(\d+)\}\}", lambda place: filled.get(place[1], place[0]), message["body"])
 
+
+# What a run says of an account leads here.
+words.RECORD_PAGES["account"] = f"{Customers.path}/{{id}}"
 
 SCREENS = [Customers]
