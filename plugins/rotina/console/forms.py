@@ -39,6 +39,15 @@ class MaintenanceGrid(Grid):
     create_template = "maintenance_create.html"
     edit_template = "maintenance_edit.html"
 
+    #: The attribute of a row that its form is headed by.
+    title_field: ClassVar[str] = "name"
+    #: What the form says above its fields.
+    help: ClassVar[str | None] = None
+    #: What stands below the form; the button of a preview, and where it is asked for, below /rotina/.
+    form_after_template: ClassVar[str | None] = "form_preview.html"
+    preview_path: ClassVar[str | None] = None
+    preview_button: ClassVar[str | None] = None
+
     #: The field of the form that an error is shown at, where the domain code calls it by another name.
     fields_of_errors: ClassVar[dict[str, str]] = {}
 

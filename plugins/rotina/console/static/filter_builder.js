@@ -234,7 +234,10 @@
         button.disabled = true;
         button.classList.add("btn-loading");
         try {
-            place.innerHTML = await rotina.post(button.dataset.formPreview, { form: values });
+            place.innerHTML = await rotina.post(button.dataset.formPreview, {
+                form: values,
+                pk: new URLSearchParams(window.location.search).get("pk"),
+            });
         } catch (error) {
             const alert = element("div", { class: "alert alert-danger", role: "alert" }, error.message);
             place.replaceChildren(alert);
