@@ -47,6 +47,7 @@ class MaintenanceGrid(Grid):
     form_after_template: ClassVar[str | None] = "form_preview.html"
     preview_path: ClassVar[str | None] = None
     preview_button: ClassVar[str | None] = None
+    form_script: ClassVar[str] = "filter_builder.js"
 
     #: The field of the form that an error is shown at, where the domain code calls it by another name.
     fields_of_errors: ClassVar[dict[str, str]] = {}
@@ -73,6 +74,16 @@ def stored(connection: psycopg.Connection, column: InstrumentedAttribute[Any], p
     if row is None:
         raise SettingError("id", pk, "there is no such record any more")
     return row
+
+
+def refuse_taken(connection: psycopg.Connection, column: InstrumentedAttribute[Any], value: Any) -> None:
+    """Refuse a new record that would change one there is: the domain code saves by name.
+
+    Raises:
+        SettingError: at the field of that name.
+    """
+    if execute(connection, select(column).where(column == value)).fetchone():
+        raise SettingError(column.key, value, gettext("there is one of that name already"))
 
 
 class ChoiceField(EnumField):

@@ -19,7 +19,7 @@ from rotina.accounts import class_transition
 from rotina.accounts.class_rules import RuleSettings, delete_rule, save_class, save_rule
 from rotina.console.codes import in_words
 from rotina.console.database import LONG_MILLISECONDS
-from rotina.console.forms import FilterField, LookupField, MaintenanceGrid, stored
+from rotina.console.forms import FilterField, LookupField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
@@ -76,6 +76,8 @@ class Classes(MaintenanceGrid):
     fields_default_sort = ("name",)
 
     def save(self, connection: psycopg.Connection, data: dict[str, Any], login: str, pk: str | None) -> int:
+        if pk is None:
+            refuse_taken(connection, AccountClass.name, data["name"])
         return save_class(
             connection,
             data["name"],
@@ -141,7 +143,7 @@ class ClassRules(MaintenanceGrid):
     def save(self, connection: psycopg.Connection, data: dict[str, Any], login: str, pk: str | None) -> int:
         old_name = stored(connection, RuleRow.name, pk) if pk else None
         if old_name is None:
-            _refuse_taken(connection, data["name"])
+            refuse_taken(connection, RuleRow.name, data["name"])
         return save_rule(connection, RuleSettings(**data), login, renamed_from=old_name)
 
     def remove(self, connection: psycopg.Connection, pk: str, login: str) -> None:
@@ -229,13 +231,6 @@ class WhoWouldMove(Page):
             save_rule(connection, body.form.settings(name), caller_of(request).login, renamed_from=old_name)
             found = class_transition.preview(connection, None, on, 50, rule=name)
         return self.fragment(request, "class_moves.html", found=found, on=on, in_words=in_words)
-
-
-def _refuse_taken(connection: psycopg.Connection, name: str) -> None:
-    """Raises SettingError where saving a new rule would change one that there is."""
-    with connection.cursor() as cursor:
-        if cursor.execute(statement("class_rules/get_rule"), {"name": name}).fetchone():
-            raise SettingError("name", name, "another rule has that name")
 
 
 def _newest(connection: psycopg.Connection) -> dt.date:
