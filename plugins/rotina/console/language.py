@@ -87,6 +87,16 @@ def instant(value: dt.datetime | None) -> str:
     return f"{day(here.date())} {dates.format_time(here, _TIME[get_locale()], locale=get_locale())}"
 
 
+def moment(value: dt.datetime | None) -> str:
+    """A point in time near now, shorter than `instant`: today 10:43, tomorrow 04:00."""
+    if value is None:
+        return ""
+    here = value.astimezone(ZONE)
+    near = {-1: gettext("yesterday"), 0: gettext("today"), 1: gettext("tomorrow")}
+    name = near.get((here.date() - dt.datetime.now(ZONE).date()).days)
+    return f"{name} {here:%H:%M}" if name else instant(value)
+
+
 def duration(seconds: float | Decimal | dt.timedelta | None) -> str:
     """A length of time, in its two greatest units: 2 h 05 min, 3 min 20 s, 0.4 s."""
     if seconds is None:
@@ -104,4 +114,11 @@ def duration(seconds: float | Decimal | dt.timedelta | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-FILTERS = {"number": number, "money": money, "day": day, "instant": instant, "duration": duration}
+FILTERS = {
+    "number": number,
+    "money": money,
+    "day": day,
+    "instant": instant,
+    "moment": moment,
+    "duration": duration,
+}

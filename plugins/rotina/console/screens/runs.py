@@ -171,9 +171,9 @@ class Runs(Page):
                 query = query.where(tuple_(RunItem.record_kind, RunItem.record_id) > after)
             items = session.scalars(query).all()
             reasons = session.execute(
-                select(RunItem.outcome, RunItem.reason, RunItem.record_kind, func.count().label("records"))
+                select(RunItem.outcome, RunItem.reason, func.count().label("records"))
                 .where(RunItem.run_id == run_id)
-                .group_by(RunItem.outcome, RunItem.reason, RunItem.record_kind)
+                .group_by(RunItem.outcome, RunItem.reason)
                 .order_by(RunItem.outcome, func.count().desc(), RunItem.reason)
             ).all()
             steps = session.scalars(

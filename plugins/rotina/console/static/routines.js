@@ -6,6 +6,7 @@
     const form = dialog.querySelector("form");
     const body = dialog.querySelector(".modal-body");
     const size = dialog.querySelector(".modal-dialog");
+    const submit = dialog.querySelector("[type=submit]");
     let mode, url;
 
     function complain(words) {
@@ -41,6 +42,8 @@
         mode = button.dataset.ask;
         url = button.dataset.url;
         dialog.querySelector(".modal-title").textContent = button.dataset.title;
+        submit.textContent = button.dataset.button;
+        submit.disabled = true;
         size.classList.remove("modal-xl");
         const wait = document.createElement("div");
         wait.className = "spinner-border text-secondary d-block mx-auto my-4";
@@ -49,6 +52,7 @@
         shown.show();
         try {
             body.innerHTML = await rotina.get(`${url}/form?mode=${mode}`); // made by our own template
+            submit.disabled = false;
         } catch (error) {
             shown.hide();
             rotina.tell(error.message, "danger");
@@ -57,7 +61,6 @@
 
     form.addEventListener("submit", async (event) => {
         event.preventDefault();
-        const submit = body.querySelector("[type=submit]");
         body.querySelector(".alert").classList.add("d-none");
         submit.disabled = true;
         submit.classList.add("btn-loading");
