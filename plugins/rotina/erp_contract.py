@@ -180,9 +180,7 @@ payment = Table(
 load_watermark = Table(
     "load_watermark",
     metadata,
-    _column(
-        "source", Text, "What was loaded: `sales_order` (items, payments too) or `customer`", key=True
-    ),
+    _column("source", Text, "What was loaded: `sales_order` (items, payments too) or `customer`", key=True),
     _column("loaded_on", Date, "The day, in local time, whose rows are all there", key=True),
     _column(
         "row_count",

@@ -43,7 +43,10 @@ def accounts(owner: psycopg.Connection) -> dict[str, int]:
             "erp_customer_id": 529,
         },
     }
-    return {name: add_account(owner, fields.pop("erp_customer_id", None), **fields) for name, fields in add.items()}
+    return {
+        name: add_account(owner, fields.pop("erp_customer_id", None), **fields)
+        for name, fields in add.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,9 @@ def test_an_account_is_found_by_its_number_first(
 def test_a_search_lists_no_more_than_it_is_asked_for(
     connection: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    owner.execute("insert into crm.account (kind, name) select 'person', 'Ana ' || n from generate_series(1, 9) n")
+    owner.execute(
+        "insert into crm.account (kind, name) select 'person', 'Ana ' || n from generate_series(1, 9) n"
+    )
     assert [one.name for one in search_accounts(connection, "ana", 3)] == ["Ana 1", "Ana 2", "Ana 3"]
 
 
@@ -156,7 +161,9 @@ def test_nothing_found_says_so_in_both_languages(open_console: OpenConsole) -> N
 
 
 def test_more_than_are_listed_are_told(open_console: OpenConsole, owner: psycopg.Connection) -> None:
-    owner.execute("insert into crm.account (kind, name) select 'person', 'Ana ' || n from generate_series(1, 51) n")
+    owner.execute(
+        "insert into crm.account (kind, name) select 'person', 'Ana ' || n from generate_series(1, 51) n"
+    )
     reply = open_console("viewer").get("/rotina/customers?q=ana")
     assert "There are more." in reply.text
     assert reply.text.count("/rotina/customers/") == 50
@@ -330,9 +337,7 @@ def test_the_messages_of_the_account_and_of_its_customer(
     mail = add_gateway(owner, "mail", kind="smtp")
     opa = add_gateway(owner)
     template = add_template(owner, opa)
-    sent = add_message(
-        owner, mail, account_id=account, sent_at=dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-    )
+    sent = add_message(owner, mail, account_id=account, sent_at=dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC))
     waiting = add_message(
         owner,
         opa,
@@ -411,7 +416,7 @@ def test_a_wrong_opt_out_is_told(open_console: OpenConsole) -> None:
 
 def test_who_reads_only_sees_no_buttons(open_console: OpenConsole, account: int) -> None:
     page = open_console("viewer").get(f"/rotina/customers/{account}").text
-    assert "<button type=\"button\" class=\"btn btn-sm\" data-opt-out" not in page
+    assert '<button type="button" class="btn btn-sm" data-opt-out' not in page
     assert "data-opt-out=" in open_console("user").get(f"/rotina/customers/{account}").text
 
 

@@ -59,9 +59,7 @@ def search_accounts(connection: psycopg.Connection, term: str, most: int = MOST_
     if not any(value is not None for value in asked.values()):
         return []
     with connection.cursor(row_factory=class_row(FoundAccount)) as cursor:
-        return cursor.execute(
-            statement("account_search/find_accounts"), {**asked, "most": most}
-        ).fetchall()
+        return cursor.execute(statement("account_search/find_accounts"), {**asked, "most": most}).fetchall()
 
 
 def _asked(term: str) -> dict[str, int | str | None]:

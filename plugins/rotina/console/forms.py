@@ -1,4 +1,4 @@
-"""What the grids of the maintenance group share: their forms, choices out of the database, the filter builder.
+"""What the grids of the maintenance group share: forms, choices out of the database, the filter builder.
 
 Their models here are read models: classes over the tables of rotina.models, with the names that keys refer
 to, so that a list is one statement and a form speaks of names, as the domain code does.
@@ -7,6 +7,7 @@ to, so that a list is one statement and a form speaks of names, as the domain co
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -41,7 +42,6 @@ class MaintenanceGrid(Grid):
 
     #: The attribute of a row that its form is headed by.
     title_field: ClassVar[str] = "name"
-    #: What the form says above its fields.
     help: ClassVar[str | None] = None
     #: What stands below the form; the button of a preview, and where it is asked for, below /rotina/.
     form_after_template: ClassVar[str | None] = "form_preview.html"
@@ -51,6 +51,10 @@ class MaintenanceGrid(Grid):
 
     #: The field of the form that an error is shown at, where the domain code calls it by another name.
     fields_of_errors: ClassVar[dict[str, str]] = {}
+
+    def explanation(self) -> str:
+        """What the form says above its fields."""
+        return str(self.help or "")
 
     def _errors_of(self, request: Request, error: SettingError) -> dict[str | int, Any]:
         """The error at its field; one within a field says where."""
@@ -70,10 +74,25 @@ def stored(connection: psycopg.Connection, column: InstrumentedAttribute[Any], p
         SettingError: somebody has deleted it meanwhile.
     """
     (key,) = column.class_.__table__.primary_key
-    row = execute(connection, select(column).where(key == int(pk)), scalar_row).fetchone()
+    row = execute(connection, select(column).where(key == number_of(pk)), scalar_row).fetchone()
     if row is None:
-        raise SettingError("id", pk, "there is no such record any more")
+        raise _gone(pk)
     return row
+
+
+def number_of(pk: str) -> int:
+    """A key as a number.
+
+    Raises:
+        SettingError: it is none, so that there is no such row.
+    """
+    if not re.fullmatch("[0-9]{1,18}", pk):
+        raise _gone(pk)
+    return int(pk)
+
+
+def _gone(pk: str) -> SettingError:
+    return SettingError("id", pk[:30], gettext("there is no such record any more"))
 
 
 def refuse_taken(connection: psycopg.Connection, column: InstrumentedAttribute[Any], value: Any) -> None:
@@ -236,5 +255,3 @@ class FilterField(BaseField):
                 "value": gettext("Value"),
             },
         }
-
-

@@ -38,7 +38,12 @@ EXAMPLES = [
     ),
     Example("POST", "/class-rule/create", form=RULE, prepare=classes, action="save_rule"),
     Example(
-        "POST", "/class-rule/edit", query={"pk": "1"}, form={**RULE, "name": "Outra"}, prepare=rule, action="save_rule"
+        "POST",
+        "/class-rule/edit",
+        query={"pk": "1"},
+        form={**RULE, "name": "Outra"},
+        prepare=rule,
+        action="save_rule",
     ),
     Example(
         "POST",

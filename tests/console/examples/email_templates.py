@@ -20,7 +20,10 @@ def template(owner: psycopg.Connection, _: TestClient) -> None:
 
 EXAMPLES = [
     Example(
-        "POST", "/email-template/create", form={**TEMPLATE, "name": "Aniversário"}, action="save_email_template"
+        "POST",
+        "/email-template/create",
+        form={**TEMPLATE, "name": "Aniversário"},
+        action="save_email_template",
     ),
     Example(
         "POST",

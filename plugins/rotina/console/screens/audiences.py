@@ -1,4 +1,4 @@
-"""Audiences: lists of accounts and filters, put together by hand, counted and looked at before they are saved."""
+"""Audiences: lists of accounts and filters, counted and looked at before they are saved."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class AccountsField(TextAreaField):
     """The accounts of a list, by their numbers. Read for the form only: there may be many."""
 
     async def parse_obj(self, request: Request, obj: Any) -> str:
-        keys = select(_LISTED.c.account_id).where(_LISTED.c.audience_id == obj.id).order_by(_LISTED.c.account_id)
+        keys = (
+            select(_LISTED.c.account_id).where(_LISTED.c.audience_id == obj.id).order_by(_LISTED.c.account_id)
+        )
         result = await to_thread.run_sync(request.state.session.execute, keys)
         return " ".join(map(str, result.scalars()))
 
@@ -73,20 +75,24 @@ class Audiences(MaintenanceGrid):
     help = _("Either a filter, evaluated whenever it is used, or a list of accounts.")
     right_to_delete = Right.MAINTAIN
     fields = (
-        IntegerField("id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True),
+        IntegerField(
+            "id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True
+        ),
         StringField("name", _("Name"), required=True, exclude_from_edit=True),
         FilterField("filter", _("Filter")),
         IntegerField("listed", _("Accounts on the list"), exclude_from_create=True, exclude_from_edit=True),
         AccountsField(
             "account_ids",
             _("List of accounts"),
-            help_text=_("Numbers of accounts, with spaces, commas or lines between them; instead of a filter."),
+            help_text=_(
+                "Numbers of accounts, with spaces, commas or lines between them; instead of a filter."
+            ),
             rows=3,
             exclude_from_list=True,
             exclude_from_detail=True,
             exclude_from_export=True,
         ),
-        DateTimeField("updated_at", _("Changed"), exclude_from_create=True, exclude_from_edit=True),
+        DateTimeField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
         StringField("updated_by", _("Changed by"), exclude_from_create=True, exclude_from_edit=True),
     )
     search_columns = (AudienceRow.name,)
@@ -140,7 +146,10 @@ class AudiencePreview(Page):
         name = request.query_params.get("audience", "")
         found, problem = None, None
         with connect(request, LONG_MILLISECONDS) as connection:
-            names = [row[0] for row in connection.execute(statement("console_maintenance/list_audiences")).fetchall()]
+            names = [
+                row[0]
+                for row in connection.execute(statement("console_maintenance/list_audiences")).fetchall()
+            ]
             try:
                 found = _counted(connection, name) if name else None
             except SettingError as error:
@@ -160,11 +169,13 @@ class AudiencePreview(Page):
     def preview(self, request: Request, body: Asked) -> Response:
         """A filter that is not saved yet."""
         if not body.form.filter.strip():
-            raise SettingError("filter", None, gettext("add a condition first; a list has the accounts it names"))
+            raise SettingError(
+                "filter", None, gettext("add a condition first; a list has the accounts it names")
+            )
         try:
             document = json.loads(body.form.filter)
         except (ValueError, RecursionError):
-            raise SettingError("filter", "…", "is no JSON") from None
+            raise SettingError("filter", "…", gettext("is no JSON")) from None
         with connect(request, LONG_MILLISECONDS) as connection:
             found = _counted(connection, parse_filter(document))
         return self.fragment(request, "audience_accounts.html", found=found, in_words=in_words, word=word)
@@ -184,7 +195,7 @@ def _account_ids(text: str) -> list[int]:
     numbers = re.split(r"[\s,;]+", text.strip())
     for one in filter(None, numbers):
         if not re.fullmatch("[0-9]{1,18}", one):
-            raise SettingError("account_ids", one[:30], "is no number of an account")
+            raise SettingError("account_ids", one[:30], gettext("is no number of an account"))
     return list(dict.fromkeys(int(one) for one in numbers if one))
 
 

@@ -95,10 +95,14 @@ class ClassRules(MaintenanceGrid):
     menu_label = _("Class rules")
     display_name = _("Class rule")
     order = 100
-    help = _("An account moves by the first active rule, by priority, that is for its class and whose conditions it meets.")
+    help = _(
+        "An account moves by the first active rule, by priority, for its class whose conditions it meets."
+    )
     right_to_delete = Right.MAINTAIN
     fields = (
-        IntegerField("id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True),
+        IntegerField(
+            "id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True
+        ),
         StringField("name", _("Name"), required=True),
         BooleanField("active", _("Active"), default=True),
         IntegerField(
@@ -129,8 +133,20 @@ class ClassRules(MaintenanceGrid):
             select(Audience.name).order_by(Audience.name),
             help_text=_("Empty: all accounts."),
         ),
-        DateTimeField("updated_at", _("Changed"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True),
-        StringField("updated_by", _("Changed by"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True),
+        DateTimeField(
+            "updated_at",
+            _("Last change"),
+            exclude_from_list=True,
+            exclude_from_create=True,
+            exclude_from_edit=True,
+        ),
+        StringField(
+            "updated_by",
+            _("Changed by"),
+            exclude_from_list=True,
+            exclude_from_create=True,
+            exclude_from_edit=True,
+        ),
     )
     search_columns = (RuleRow.name,)
     sortable_fields = ("name", "priority", "active")
@@ -165,7 +181,7 @@ class RuleForm(BaseModel):
         try:
             conditions = json.loads(self.conditions or "null")
         except (ValueError, RecursionError):
-            raise SettingError("conditions", "…", "is no JSON") from None
+            raise SettingError("conditions", "…", gettext("is no JSON")) from None
         return RuleSettings(
             name=name,
             target=self.target,

@@ -40,7 +40,9 @@ class EmailTemplates(MaintenanceGrid):
     display_name = _("E-mail template")
     order = 120
     fields = (
-        IntegerField("id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True),
+        IntegerField(
+            "id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True
+        ),
         StringField("name", _("Name"), required=True, exclude_from_edit=True),
         StringField("subject", _("Subject"), required=True, maxlength=LONGEST_SUBJECT),
         StringField(
@@ -57,7 +59,9 @@ class EmailTemplates(MaintenanceGrid):
             rows=16,
             class_="form-control rotina-code",
             exclude_from_list=True,
-            help_text=_("What stands inside the layout; or a whole document, which must print the unsubscribe link."),
+            help_text=_(
+                "What stands inside the layout; or a whole document, which must print the unsubscribe link."
+            ),
         ),
         TextAreaField(
             "text",
@@ -68,7 +72,7 @@ class EmailTemplates(MaintenanceGrid):
             help_text=_("For mail programs without HTML; empty: derived from the HTML."),
         ),
         BooleanField("active", _("Active"), default=True),
-        DateTimeField("updated_at", _("Changed"), exclude_from_create=True, exclude_from_edit=True),
+        DateTimeField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
         StringField("updated_by", _("Changed by"), exclude_from_create=True, exclude_from_edit=True),
     )
     search_columns = (EmailTemplate.name, EmailTemplate.subject)

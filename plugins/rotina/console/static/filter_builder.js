@@ -45,6 +45,7 @@
                 this.field.closest("details").open = true;
                 return;
             }
+            if (document_ !== null) this.field.value = JSON.stringify(document_, null, 2);
             const isGroup = document_ && (Array.isArray(document_.all) || Array.isArray(document_.any));
             this.filter = isGroup ? document_ : { all: document_ && document_.field ? [document_] : [] };
             this.draw();
