@@ -114,7 +114,7 @@ def test_the_list_tells_the_conditions_in_words(
         ({"name": ""}, "name", "This field is required."),
         ({"name": " "}, "name", "must not be blank"),
         ({"name": "Regra"}, "name", "there is one of that name already"),
-        ({"priority": "0"}, "priority", "must be a whole number from 1 to 999"),
+        ({"priority": "0"}, "priority", "between 1 and 999"),
         ({"priority": "x"}, "priority", "This field is required."),
         ({"target": "Bronze"}, "target", "leads to the class that it starts from"),
         ({"target": "Nenhuma"}, "target", "there is no such class"),
@@ -416,7 +416,7 @@ def test_a_step_shows_its_template_and_is_refused_by_field(
         ({"name": "Passo"}, "name", "one of that name"),
         ({"name": "B"}, "days", "sends the same template that day"),
         ({"name": "B", "template_id": str(paused)}, "template_id", "is not approved"),
-        ({"name": "B", "days": "9999"}, "days", "must be a whole number"),
+        ({"name": "B", "days": "9999"}, "days", "between -365 and 3650"),
     ):
         reply = client.post_form("/rotina/dunning-step/create", {**body, **change})
         assert words in errors(reply.text)[field]

@@ -1,5 +1,5 @@
--- The first accounts that are to move, with the number of all of them. Parameters: rule (name; NULL: whichever),
--- most.
+-- The first accounts that are to move, with the number of all of them.
+-- Parameters: rule (name; NULL: whichever), most.
 select
     t.account_id,
     a.name,
