@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 
 from rotina.accounts.account_search import search_accounts
 from rotina.models import Message
@@ -264,14 +263,8 @@ def add_message(owner: psycopg.Connection, gateway_id: int, **fields: Any) -> in
         "status": "sent",
         **fields,
     }
-    return int(
-        owner.execute(
-            "insert into crm.message (gateway_id, {}) values (%s, {}) returning id".format(
-                ", ".join(values), ", ".join(["%s"] * len(values))
-            ),
-            [gateway_id, *(Jsonb(v) if isinstance(v, dict) else v for v in values.values())],
-        ).fetchone()[0]  # type: ignore[index]
-    )
+    (key, *_) = insert(owner, "crm.message", gateway_id=gateway_id, **values)
+    return int(key)
 
 
 @pytest.mark.parametrize(

@@ -497,7 +497,7 @@ def test_who_a_profile_would_find(open_console: OpenConsole, owner: psycopg.Conn
     assert f"Account {key}" in page
     assert "ana" in page
     for table in ("monitoring_profile", "run", "audit_entry", "inactive_account"):
-        assert owner.execute(f"select count(*) from crm.{table}").fetchone() == (0,)  # type: ignore[arg-type]
+        assert owner.execute(f"select count(*) from crm.{table}").fetchone() == (0,)
     reply = client.post_json("/rotina/monitoring-preview", {"form": {**form, "processes": []}})
     assert (reply.status_code, "processes" in reply.json()["detail"]) == (422, True)
 

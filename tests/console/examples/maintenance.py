@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import psycopg
 from fastapi.testclient import TestClient
 from starlette_admin.tools import iterencode
@@ -103,7 +105,9 @@ def exception(owner: psycopg.Connection, airflow: TestClient) -> None:
     owner.execute("insert into crm.dunning_exception values (77, 'acordo')")
 
 
-def _deletes(key: str, pk: str, prepare: object, action: str) -> list[Example]:
+def _deletes(
+    key: str, pk: str, prepare: Callable[[psycopg.Connection, TestClient], None], action: str
+) -> list[Example]:
     return [
         Example(
             "POST",
@@ -112,7 +116,7 @@ def _deletes(key: str, pk: str, prepare: object, action: str) -> list[Example]:
             form={},
             prepare=prepare,
             action=action,
-        )  # type: ignore[arg-type]
+        )
         for path, name in (("action", "pks"), ("row-action", "pk"))
     ]
 

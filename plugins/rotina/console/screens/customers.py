@@ -136,13 +136,14 @@ def _addresses(
     connection: psycopg.Connection, account: dict[str, Any], messages: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The addresses of an account and of its messages as these carry them, and whether they are opted out."""
-    known: dict[tuple[Channel, str], None] = {}
+    pairs: list[tuple[Channel, str]] = []
     if account["email"] and account["email"].strip():
-        known["email", canonical_email(account["email"])] = None
+        pairs.append(("email", canonical_email(account["email"])))
     phones = [account["phone"] or "", *(one["recipient"] for one in messages if one["channel"] == "phone")]
-    known |= {("phone", phone.strip()): None for phone in phones if _PHONE.fullmatch(phone.strip())}
-    known |= {("email", one["recipient"]): None for one in messages if one["channel"] == "email"}
-    values = {"channels": [channel for channel, _ in known], "addresses": [address for _, address in known]}
+    pairs.extend(("phone", phone.strip()) for phone in phones if _PHONE.fullmatch(phone.strip()))
+    pairs.extend(("email", one["recipient"]) for one in messages if one["channel"] == "email")
+    known = list(dict.fromkeys(pairs))
+    values = {"channels": [pair[0] for pair in known], "addresses": [pair[1] for pair in known]}
     suppressed = {
         (one["channel"], one["address"]): one for one in _rows(connection, "list_suppressions", values)
     }
@@ -159,9 +160,9 @@ def _said(message: dict[str, Any]) -> str:
         return str(subject)
     variables = payload.get("variables")
     if message["body"] is None or not isinstance(variables, list):
-        return message["template"] or ""
+        return str(message["template"] or "")
     filled = {str(place): str(value) for place, value in enumerate(variables, 1)}
-    return re.sub(r"\{\{(\d+)\}\}", lambda place: filled.get(place[1], place[0]), message["body"])
+    return re.sub(r"\{\{(\d+)\}\}", lambda place: filled.get(place[1], place[0]), str(message["body"]))
 
 
 # What a run says of an account leads here.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from psycopg.rows import scalar_row
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped, column_property
@@ -194,7 +195,7 @@ class Teams(MaintenanceGrid):
         if pk is None:
             refuse_taken(connection, TeamRow.name, name)
         save_team(connection, name, data["members"], login)
-        (key,) = execute(connection, select(TeamRow.id).where(TeamRow.name == name)).fetchone() or (None,)
+        (key,) = execute(connection, select(TeamRow.id).where(TeamRow.name == name), scalar_row).fetchall()
         return int(key)
 
 
