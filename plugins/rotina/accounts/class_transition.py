@@ -157,14 +157,22 @@ def move_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
     return Outcome(**vars(counts), failed=0, details=_details(run, settings, newer_than))
 
 
-def preview(connection: psycopg.Connection, audience: str | None, on: dt.date, most: int = 50) -> Preview:
+def preview(
+    connection: psycopg.Connection,
+    audience: str | None,
+    on: dt.date,
+    most: int = 50,
+    *,
+    rule: str | None = None,
+) -> Preview:
     """What a run would do on a business date. Changes nothing.
 
     Args:
-        connection: of the task role, outside of a transaction.
+        connection: of the task role.
         audience: name; None: all accounts.
         on: the business date.
         most: how many accounts to show.
+        rule: name; tell only of the accounts that this rule would move.
 
     Raises:
         SettingError: as `check_settings` and `move_accounts`.
@@ -173,7 +181,9 @@ def preview(connection: psycopg.Connection, audience: str | None, on: dt.date, m
         check_rules(connection)
         settings = _settings(connection, audience)
         _judge(connection, settings, on, _newer_than(connection, settings, on), dry_run=True)
-        rows = cursor.execute(statement("class_transition/list_transitions"), {"most": most}).fetchall()
+        rows = cursor.execute(
+            statement("class_transition/list_transitions"), {"rule": rule, "most": most}
+        ).fetchall()
     totals = [row.pop("total") for row in rows]
     return Preview(totals[0] if totals else 0, [Transition(**row) for row in rows])
 

@@ -287,27 +287,34 @@ def load_email_template(connection: psycopg.Connection, name: str) -> EmailTempl
     return template
 
 
-def preview(connection: psycopg.Connection, name: str, account_id: int, business_date: dt.date) -> Rendered:
+def preview(
+    connection: psycopg.Connection,
+    template: str | EmailTemplateSettings,
+    account_id: int | None,
+    business_date: dt.date,
+) -> Rendered:
     """The e-mail that an account would get, by a template that need not be active yet. Its link does nothing.
 
     Args:
         connection: of the task role.
-        name: of the template.
-        account_id: whom it is for.
+        template: name of a template, or one that is not saved yet.
+        account_id: whom it is for; None: an example.
         business_date: the birthday that it greets, or the day of the routine.
 
     Raises:
-        SettingError: there is no such template or account.
+        SettingError: there is no such template or account, or the template cannot be used.
         RenderError: the template fails for this account.
     """
-    template = _existing(connection, name)
+    settings = _existing(connection, template) if isinstance(template, str) else template
+    if account_id is None:
+        return Renderer(settings).render({**_SAMPLE, "unsubscribe_url": _PREVIEW_UNSUBSCRIBE_URL})
     with connection.cursor(row_factory=dict_row) as cursor:
         account = cursor.execute(
             statement("email_templates/get_account"), {"account_id": account_id}
         ).fetchone()
     if account is None:
         raise SettingError("account_id", account_id, "there is no such account")
-    return Renderer(template).render(
+    return Renderer(settings).render(
         values_of(**account, business_date=business_date, unsubscribe_url=_PREVIEW_UNSUBSCRIBE_URL)
     )
 
