@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from starlette.routing import Mount
 
-from rotina.console import ConsoleApp, create_app
+from rotina.console import ConsoleApp, create_app, language
 from rotina.local.settings import REPOSITORY
 
 ORIGIN = "http://testserver"
@@ -50,6 +50,12 @@ class ConsoleClient(TestClient):
         if "starlette_admin_csrftoken" not in self.cookies:
             self.get("/rotina/routines")
         return {"Origin": ORIGIN, "X-CSRFToken": self.cookies["starlette_admin_csrftoken"]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def translations() -> None:
+    """The Portuguese of the console, which it puts in place when it starts."""
+    language.install()
 
 
 #: Opens the console as a role of Airflow, or as nobody.

@@ -100,7 +100,11 @@ def test_who_clicks_needs_no_login_and_sends_no_cookie(client: TestClient, owner
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("token", ["x", "gAAAAAB%3Cscript%3Ealert(1)%3E", "%00", "a" * 5000, "%C3%A1"])
+@pytest.mark.parametrize(
+    "token",
+    ["x", "gAAAAAB%3Cscript%3Ealert(1)%3E", "%00", "a" * 5000, "%C3%A1"],
+    ids=["short", "script", "null", "long", "accent"],
+)
 def test_a_broken_link_gets_a_page_that_says_so(
     client: TestClient, owner: psycopg.Connection, method: str, token: str
 ) -> None:

@@ -79,6 +79,7 @@ def entry(**changed: Any) -> Entry:
             "Every day, every 5 minutes",
             "Todos os dias, a cada 5 minutos",
         ),
+        (entry(hours=None, every_minutes=60), "Every day, every hour", "Todos os dias, a cada hora"),
     ],
 )
 def test_a_schedule_is_told_in_words(given: Entry, english: str, portuguese: str) -> None:

@@ -24,6 +24,8 @@ ENGLISH: dict[Kind, Mapping[str, str]] = {
         "billing_messages": "Billing messages",
         "inactivity_monitor": "Inactivity monitor",
         "class_transition": "Class transition",
+        "daily_file_batch": "Daily file batch",
+        "delivery_monitor": "Delivery monitor",
         "message_archive": "Message archive",
         "queue_dispatch": "Queue dispatch",
         "signature_links": "Signature links",
@@ -37,6 +39,10 @@ ENGLISH: dict[Kind, Mapping[str, str]] = {
     },
     "outcome": {"failed": "failed", "skipped": "skipped"},
     "reason": {
+        "alert_maybe_sent": "nobody knows whether the alert e-mail arrived; it is not sent again",
+        "invalid_order_number": "order without a number, or with one of more than 50 characters",
+        "invalid_order_value": "order with a value that does not fit the file",
+        "order_without_customer": "order without a customer",
         "invalid_invoice": "invoice without a value, with a negative value or without a date",
         "invoice_without_customer": "invoice without a customer",
         "known_problem": "a problem known before, not mended in the ERP yet",
@@ -82,9 +88,12 @@ ENGLISH: dict[Kind, Mapping[str, str]] = {
     },
     "record": {
         "account": "account",
+        "alert": "alert",
+        "customer": "customer",
         "gateway": "gateway",
         "invoice": "invoice",
         "message": "message",
+        "order": "order",
         "receivable": "receivable",
         "signature_request": "signature request",
         "user": "user",
@@ -111,6 +120,13 @@ ENGLISH: dict[Kind, Mapping[str, str]] = {
         "would_be_inactive": "Would become inactive",
         "would_be_not_integrated": "Would become not integrated",
         "alert": "Alert",
+        "problems": "Problems found",
+        "recovered": "Over",
+        "sequence": "Batch number",
+        "replaces": "Corrects the batch",
+        "rows": "Rows of each file",
+        "changed_values": "Values cut or cleaned, by column",
+        "delivered": "Batches delivered",
     },
     "summary": {
         "pending": "not sent yet",
@@ -182,7 +198,9 @@ def schedule(entry: Entry) -> str:
         on = gettext("%(first)s to %(last)s") % {"first": names[days[0]], "last": names[days[-1]]}
     else:
         on = listed([names[day] for day in days])
-    if entry.hours is None:
+    if entry.hours is None and entry.every_minutes == 60:
+        text = gettext("%(days)s, every hour") % {"days": on}
+    elif entry.hours is None:
         text = gettext("%(days)s, every %(minutes)s minutes") % {"days": on, "minutes": entry.every_minutes}
     else:
         hours = listed([f"{hour:%H:%M}" for hour in entry.hours])
