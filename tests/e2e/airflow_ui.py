@@ -6,12 +6,19 @@ import datetime as dt
 import re
 from urllib.parse import unquote
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from tests.e2e.running_stack import DAG_ID, RunningStack
 
 #: What the DAG is called on the screen.
 TITLE = "Account data refresh (crm338)"
+
+
+#: A choice in a list is a click too, and opens no pointer event of its own here.
+_COUNT_CLICKS = """
+    addEventListener("pointerdown", () => countClick(), true);
+    addEventListener("change", event => event.target.matches("select") && countClick(), true);
+"""
 
 
 class AirflowUi:
@@ -33,6 +40,19 @@ class AirflowUi:
         """Log in without the form, in whatever language it is."""
         token = {"name": "_token", "value": self._stack.token(login), "url": self._stack.settings.airflow_url}
         self.page.context.add_cookies([token])  # type: ignore[list-item]
+
+    def go_home(self) -> list[str]:
+        """Open Airflow's home page; returns the list that every click from there on is added to, in frames too."""
+        clicks: list[str] = []
+        self.page.expose_binding("countClick", lambda source: clicks.append(source["frame"].url))
+        self.page.add_init_script(_COUNT_CLICKS)
+        self.page.goto(self._stack.settings.airflow_url)
+        return clicks
+
+    def open_console(self) -> FrameLocator:
+        """From any page of Airflow to the console: one click; returns the frame that it stands in."""
+        self.page.get_by_role("link", name="Rotina", exact=True).first.click()
+        return self.page.frame_locator('iframe[title="Rotina"]')
 
     def open_dag(self) -> None:
         """From the menu to the list of DAGs, and there to ours."""

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import Page, expect
 
 from rotina.local.stack import business_today
+from rotina.runs.agenda import load_agenda
 from tests.e2e.airflow_ui import AirflowUi
 from tests.e2e.running_stack import RunningStack
 from tests.e2e.test_account_data_refresh_ui import NewPage, Screenshot
@@ -29,13 +30,7 @@ def no_requests(stack: RunningStack) -> Iterator[None]:
             stack.call("admin", "DELETE", f"/dags/{ROUTINE}/dagRuns/{run['dag_run_id']}")
 
 
-def open_console(page: Page) -> FrameLocator:
-    """From any page of Airflow: one click."""
-    page.get_by_role("link", name="Rotina", exact=True).first.click()
-    return page.frame_locator('iframe[title="Rotina"]')
-
-
-def row(console: FrameLocator, routine: str = ROUTINE) -> str:
+def row(routine: str = ROUTINE) -> str:
     return f'tr[data-routine="{routine}"]'
 
 
@@ -43,10 +38,12 @@ def test_a_run_is_scheduled_for_tomorrow_and_cancelled(
     stack: RunningStack, new_page: NewPage, screenshot: Screenshot, no_requests: None
 ) -> None:
     page = new_page()
-    AirflowUi(page, stack).log_in("user")
-    console = open_console(page)
-    expect(console.locator("tr[data-routine]")).to_have_count(9)
-    routine = console.locator(row(console))
+    ui = AirflowUi(page, stack)
+    ui.log_in("user")
+    clicks = ui.go_home()
+    console = ui.open_console()
+    expect(console.locator("tr[data-routine]")).to_have_count(len(load_agenda().programs))
+    routine = console.locator(row())
     expect(routine).to_contain_text("Every day at 04:20")
     expect(routine).to_contain_text("selected")
     screenshot(page, "console-routines")
@@ -85,9 +82,11 @@ def test_a_preview_says_who_would_move_and_why(
 ) -> None:
     before = stack.rows("select count(*) from crm.run")
     page = new_page()
-    AirflowUi(page, stack).log_in("viewer")
-    console = open_console(page)
-    routine = console.locator(row(console))
+    ui = AirflowUi(page, stack)
+    ui.log_in("viewer")
+    clicks = ui.go_home()
+    console = ui.open_console()
+    routine = console.locator(row())
     expect(routine.get_by_role("button", name="Run now")).to_have_count(0)
     routine.get_by_role("button", name="Preview").click()
     console.get_by_role("button", name="Show the preview").click()
@@ -103,9 +102,11 @@ def test_what_failed_and_why_is_two_clicks_away_and_so_is_airflow(
         "select * from crm.run where routine = 'billing_messages' and failed > 0 order by id desc limit 1"
     )
     page = new_page()
-    AirflowUi(page, stack).log_in("viewer")
-    console = open_console(page)
-    console.locator(row(console, "billing_messages")).get_by_role("link", name="Succeeded").first.click()
+    ui = AirflowUi(page, stack)
+    ui.log_in("viewer")
+    clicks = ui.go_home()
+    console = ui.open_console()
+    console.locator(row("billing_messages")).get_by_role("link", name="Succeeded").first.click()
     expect(console.get_by_role("heading", name="Billing messages")).to_be_visible()
     expect(console.get_by_text("Invalid phone number").first).to_be_visible()
     screenshot(page, "console-run")
@@ -134,7 +135,7 @@ def test_it_speaks_portuguese_and_follows_the_theme(
     page.goto(f"{stack.settings.airflow_url}/plugin/rotina")
     console = page.frame_locator('iframe[title="Rotina"]')
     expect(console.get_by_role("heading", name="Rotinas")).to_be_visible()
-    expect(console.locator(row(console))).to_contain_text("Todos os dias às 04:20")
+    expect(console.locator(row())).to_contain_text("Todos os dias às 04:20")
     root = console.locator("html")
     expect(root).to_have_attribute("data-bs-theme", "light")
     page.evaluate("document.documentElement.classList.replace('light', 'dark')")
