@@ -9,10 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.models import DagModel, DagRun, TaskInstance
+from airflow.models.backfill import Backfill
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from rotina.console import previews
+from rotina.console.execution_requests import check_days
+from rotina.console.language import set_locale
+from rotina.errors import SettingError
 from rotina.integration.settings import save_integration_settings
 from rotina.runs.agenda import load_agenda
 from rotina.runs.business_date import today_in
@@ -176,10 +180,15 @@ def test_a_run_for_later_waits_is_listed_and_can_be_cancelled(open_console: Open
     assert "user" in waiting
 
     cancelled = client.post_json(f"{REQUESTS}/{run.run_id}/cancel")
-    assert cancelled.json() == {"message": "O pedido foi cancelado."}
+    assert cancelled.json()["message"] == "O pedido foi cancelado."
     assert dag_runs() == []
     assert "Ninguém pediu" in client.get("/rotina/routines").text
     assert client.post_json(f"{REQUESTS}/{run.run_id}/cancel").status_code == 404
+    undo = cancelled.json()["undo"]
+    assert undo["label"] == "Pedir de novo"
+    assert client.post_json(undo["url"], undo["body"]).status_code == 200
+    (again,) = dag_runs()
+    assert (again.run_after, again.conf) == (run.run_after, run.conf)
 
 
 @pytest.mark.parametrize(
@@ -291,3 +300,118 @@ def test_the_tasks_of_a_run_go_to_the_queue_that_was_asked_for(
     with create_session() as session:
         queues = session.scalars(select(TaskInstance.queue).where(TaskInstance.run_id == run.run_id)).all()
     assert set(queues) == {"night"}
+
+
+# -- missed days --------------------------------------------------------------------------------------------
+
+BACKFILLS = "/rotina/routines/class_transition/backfills"
+
+
+def ago(days: int) -> dt.date:
+    return TODAY - dt.timedelta(days=days)
+
+
+def backfills() -> list[tuple[dt.date, dt.date, dict[str, Any]]]:
+    with create_session() as session:
+        found = session.scalars(select(Backfill).order_by(Backfill.id))
+        return [(one.from_date.date(), one.to_date.date(), one.dag_run_conf or {}) for one in found]
+
+
+def began_long_ago(connection: psycopg.Connection) -> None:
+    """A routine that never ran misses nothing."""
+    run_id = add_run(connection, ago(5), "succeeded", changed=1)
+    connection.execute(
+        "update crm.run set started_at = started_at - interval '5 days' where id = %s", [run_id]
+    )
+
+
+def test_missed_days_are_shown_and_listed_in_the_dialog(
+    open_console: OpenConsole, connection: psycopg.Connection
+) -> None:
+    client = open_console("user")
+    shown = row(client.get("/rotina/routines").text, "class_transition")
+    assert "missed…" not in shown
+    assert "Run days again…" in shown
+    began_long_ago(connection)
+    add_run(connection, ago(3), "failed")
+    add_run(connection, ago(1), "succeeded", changed=1)
+    shown = row(client.get("/rotina/routines").text, "class_transition")
+    days = re.findall(r'<span class="missed" title="[^"]+: missed">', shown)
+    number = int(re.search(r"(\d+) days missed…", text(shown))[1])  # type: ignore[index]
+    assert len(days) + 1 == number  # one of them failed
+    assert number in (3, 4)  # today counts from the hour of the routine on
+    form = client.get("/rotina/routines/class_transition/form?mode=missed").text
+    assert "failed: o motivo" in text(form)
+    assert re.search(rf'name="first_on" required value="{ago(4)}"', form)
+    assert re.search(rf'name="last_on" required value="{ago(2) if number == 3 else TODAY}"', form)
+    assert "business_date" not in form
+    shown = row(open_console("viewer", "pt-BR").get("/rotina/routines").text, "class_transition")
+    assert f"{number} dias perdidos" in text(shown)
+    assert "data-ask" not in re.search(r"dias perdidos.*", shown, re.DOTALL)[0].partition("</td>")[0]  # type: ignore[index]
+
+
+def test_a_routine_without_business_dates_has_no_missed_days(open_console: OpenConsole) -> None:
+    client = open_console("user")
+    assert "Run days again" not in row(client.get("/rotina/routines").text, "queue_dispatch")
+    body = {"first_on": str(ago(3)), "last_on": str(ago(2))}
+    assert client.post_json("/rotina/routines/queue_dispatch/backfills", body).status_code == 404
+    assert backfills() == []
+
+
+def test_missed_days_are_asked_of_airflow_as_one_backfill(
+    open_console: OpenConsole, connection: psycopg.Connection
+) -> None:
+    client = open_console("user")
+    body = {"first_on": str(ago(4)), "last_on": str(ago(2)), "params": {"dry_run": True}}
+    answer = client.post_json(BACKFILLS, body)
+    assert answer.json() == {"message": "Class transition: 3 days run now, one after the other."}
+    assert backfills() == [(ago(4), ago(2), {"dry_run": True})]
+    keys = [(run.partition_key, run.triggering_user_name) for run in dag_runs()]
+    assert keys == [(str(ago(days)), "user") for days in (4, 3, 2)]
+    entry = connection.execute("select login, action, target, records from crm.audit_entry").fetchone()
+    assert entry == ("user", "ask_for_backfill", {"routine": "class_transition"}, 3)
+    # Airflow takes one at a time; it says so, and the dialog does.
+    again = client.post_json(BACKFILLS, body)
+    assert again.status_code == 409
+    assert "already a running backfill" in again.json()["detail"]
+    form = text(client.get("/rotina/routines/class_transition/form?mode=missed").text)
+    assert "is at work; Airflow takes one of a routine at a time" in form
+    assert connection.execute("select count(*) from crm.audit_entry").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "problem"),
+    [
+        (2, 3, "is before the first one"),
+        (1, -1, "is yet to come"),
+        (101, 1, "makes 101 days on which the routine runs; it takes 1 to 100 at a time"),
+    ],
+)
+def test_days_that_cannot_be_run_are_refused(
+    open_console: OpenConsole, first: int, last: int, problem: str
+) -> None:
+    answer = open_console("user").post_json(
+        BACKFILLS, {"first_on": str(ago(first)), "last_on": str(ago(last))}
+    )
+    assert answer.status_code == 422
+    assert problem in answer.json()["detail"]
+    assert backfills() == []
+
+
+def test_the_days_of_a_backfill_are_business_dates() -> None:
+    """Of daily_file_batch those before the days that it runs on; rest days of the agenda are none."""
+    set_locale("en")
+    monday = dt.datetime(2028, 3, 6, 12, 0, tzinfo=ZONE)
+    batch = load_agenda().entry("daily_file_batch")
+    sunday = dt.date(2028, 3, 5)
+    assert check_days(batch, dt.date(2028, 2, 28), sunday, monday) == 7  # with 29 February
+    with pytest.raises(SettingError, match="is yet to come"):
+        check_days(batch, sunday, sunday + dt.timedelta(1), monday)
+    mondays = load_agenda().entry("class_transition").model_copy(update={"days": ("monday",)})
+    assert check_days(mondays, dt.date(2028, 2, 28), sunday, monday) == 1
+    with pytest.raises(SettingError, match="makes 0 days"):
+        check_days(mondays, dt.date(2028, 2, 29), sunday, monday)
+    before_its_hour = dt.datetime(2028, 3, 6, 4, 19, tzinfo=ZONE)
+    with pytest.raises(SettingError, match="is yet to come"):
+        check_days(mondays, sunday, dt.date(2028, 3, 6), before_its_hour)
+    assert check_days(mondays, sunday, dt.date(2028, 3, 6), before_its_hour + dt.timedelta(minutes=1)) == 1

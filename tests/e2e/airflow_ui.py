@@ -42,7 +42,7 @@ class AirflowUi:
         self.page.context.add_cookies([token])  # type: ignore[list-item]
 
     def go_home(self) -> list[str]:
-        """Open Airflow's home page; returns the list that every click from there on is added to, in frames too."""
+        """Open Airflow's home page; returns the list that every click is added to, in frames too."""
         clicks: list[str] = []
         self.page.expose_binding("countClick", lambda source: clicks.append(source["frame"].url))
         self.page.add_init_script(_COUNT_CLICKS)

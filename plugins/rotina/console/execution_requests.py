@@ -1,8 +1,8 @@
 """Execution requests: a run asked for now, or for a date and hour to come, with the params of its DAG.
 
 A request is a run of Airflow that waits for its hour (`run_after`), made through Airflow's API as the person
-who asks; so it is in Airflow's lists too, and Airflow says who may. What is past is refused: backfills are
-the way to run missed days.
+who asks; so it is in Airflow's lists too, and Airflow says who may. What is past is refused: missed days are
+run by a backfill, which is asked for here too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ from rotina.console.airflow import Airflow
 from rotina.console.language import day, gettext, instant
 from rotina.errors import SettingError
 from rotina.runs.agenda import Agenda, Entry
+from rotina.runs.missed_days import days_between, expected_days, runs_on
 
 FieldKind = Literal["text", "number", "integer", "boolean", "date", "choice"]
+
+#: The most days of a backfill: it runs them one after the other.
+MOST_DAYS = 100
+
+_WEEK = 7
 
 #: The most runs that are looked through for those that wait.
 _MOST_WAITING = 100
@@ -85,8 +91,8 @@ def due_at(entry: Entry, date: dt.date, hour: dt.time, now: dt.datetime) -> dt.d
             gettext("Date and hour"),
             instant(due),
             gettext(
-                "is past; it is now %(now)s. Choose a later date or hour. To run a day that was missed, "
-                "ask for a backfill in Airflow."
+                "is past; it is now %(now)s. Choose a later date or hour. A missed day is run by a backfill, "
+                "from the list of the routines."
             )
             % {"now": instant(now)},
         )
@@ -131,6 +137,61 @@ def ask(
     body = {"logical_date": None, "run_after": at.isoformat(), "dag_run_id": run_id, "conf": dict(conf)}
     made = airflow.post(f"dags/{quote(routine, safe='')}/dagRuns", body)
     return str(made["dag_run_id"])
+
+
+def check_days(entry: Entry, first: dt.date, last: dt.date, now: dt.datetime) -> int:
+    """Refuse a backfill of days that the routine does not run on; returns how many days it will run.
+
+    Raises:
+        SettingError: the order is wrong, there are too many or none, or one is yet to come.
+    """
+    field = gettext("Last day")
+    if last < first:
+        raise SettingError(
+            field, day(last), gettext("is before the first one, %(day)s") % {"day": day(first)}
+        )
+    newest = max(expected_days(entry, now, _WEEK, dt.timedelta(0)), default=None)
+    if newest is None or last > newest:
+        raise SettingError(field, day(last), gettext("is yet to come; the schedule runs it at its hour"))
+    offset = dt.timedelta(days=entry.day_offset)
+    number = sum(runs_on(entry, date - offset) for date in days_between(first, last))
+    if not 0 < number <= MOST_DAYS:
+        raise SettingError(
+            field,
+            day(last),
+            gettext("makes %(found)s days on which the routine runs; it takes 1 to %(most)s at a time")
+            % {"found": number, "most": MOST_DAYS},
+        )
+    return number
+
+
+def backfill(airflow: Airflow, routine: str, first: dt.date, last: dt.date, conf: Mapping[str, Any]) -> int:
+    """Ask Airflow to run the business dates from `first` to `last`, one after the other; returns its id.
+
+    A day that Airflow ran already is run again: whether it was done for good is for the run records to say.
+
+    Raises:
+        AirflowError: Airflow refuses: the person may not, or a backfill of the routine is at work.
+    """
+    body = {
+        "dag_id": routine,
+        # Airflow reads the clock of these in the zone of the schedule, whatever zone they name.
+        "from_date": f"{first}T00:00:00Z",
+        "to_date": f"{last}T23:59:00Z",
+        "dag_run_conf": dict(conf),
+        "reprocess_behavior": "completed",
+        "max_active_runs": 1,
+    }
+    return int(airflow.post("backfills", body)["id"])
+
+
+def backfill_at_work(airflow: Airflow, routine: str) -> tuple[dt.date, dt.date] | None:
+    """The first and the last day of the backfill that a routine has at work, if there is one."""
+    for found in airflow.get("backfills", dag_id=routine, order_by="-id", limit=1)["backfills"]:
+        if found["completed_at"] is None:
+            first, last = (dt.datetime.fromisoformat(found[name]) for name in ("from_date", "to_date"))
+            return first.date(), last.date()
+    return None
 
 
 def waiting(airflow: Airflow, routines: set[str], now: dt.datetime) -> list[Waiting]:

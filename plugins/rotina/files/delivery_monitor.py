@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,8 +21,8 @@ from psycopg.rows import class_row, scalar_row
 from rotina.files.alerts import Problem, update
 from rotina.messaging.gateways import Gateway, check_range, load_gateways
 from rotina.messaging.send_windows import open_until
-from rotina.runs.agenda import WEEK, Agenda, Entry, load_agenda
-from rotina.runs.business_date import holiday_name
+from rotina.runs.agenda import Agenda, Entry, load_agenda
+from rotina.runs.missed_days import MissedDay, days_between, expected_days, find_missed, runs_on
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import ROUTINE_TITLES
 from rotina.sql import statement
@@ -74,18 +74,6 @@ class _Batch:
     missing_feeds: list[str]
     file_undelivered: bool
     file_unverified: bool
-
-
-@dataclass(frozen=True)
-class _MissedDay:
-    """A day that a routine did not do, with the newest attempt at it."""
-
-    routine: str
-    business_date: dt.date
-    scheduled_at: dt.datetime
-    status: str | None
-    message: str | None
-    started_at: dt.datetime | None
 
 
 @dataclass(frozen=True)
@@ -296,7 +284,7 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
 
     # A day that has another problem now is not over.
     ailing = {str(batch.business_date) for batch in recent if batch.problem in _BATCH_KINDS}
-    days = list(_days(first_on, yesterday))
+    days = list(days_between(first_on, yesterday))
     for kind in _BATCH_KINDS:
         now.findings.judge(kind, {str(day) for day in days} - ailing)
     now.findings.judge("batch_older", [_OLDER])
@@ -317,7 +305,7 @@ def _look_at_batches(now: _Look, partner_problem: str | None) -> str | None:
             f"Lote de arquivos: há mais {len(dates)} {'dia' if len(dates) == 1 else 'dias'} com problema "
             f"entre {first:%d/%m/%Y} e {last:%d/%m/%Y}, antes dos últimos {BATCH_DAYS} dias",
             "Rode primeiro estes, que são os mais antigos; o aviso de amanhã traz os seguintes:",
-            _commands(entry, dates, list(_days(first, last)))[first],
+            _commands(entry, dates, list(days_between(first, last)))[first],
         )
     return None
 
@@ -369,45 +357,27 @@ def _describe_batch(
 
 def _look_at_routines(now: _Look) -> None:
     """The days that a daily routine should have done by now."""
+    margin = dt.timedelta(minutes=now.params["margin_minutes"])
+    entries = {entry.routine: entry for entry in now.agenda.daily() if entry.routine != BATCH_ROUTINE}
     expected = {
-        entry.routine: (entry, _expected_days(now, entry))
-        for entry in now.agenda.daily()
-        if entry.routine != BATCH_ROUTINE
+        routine: expected_days(entry, now.at, now.params["routine_days"], margin)
+        for routine, entry in entries.items()
     }
-    pairs = [(routine, day, at) for routine, (_, days) in expected.items() for day, at in days.items()]
-    values = {
-        "routines": [routine for routine, _, _ in pairs],
-        "dates": [day for _, day, _ in pairs],
-        "scheduled_at": [at for _, _, at in pairs],
-        "began_after": now.at - dt.timedelta(minutes=now.params["margin_minutes"]),
-    }
-    with now.connection.cursor(row_factory=class_row(_MissedDay)) as cursor:
-        missed = cursor.execute(statement("delivery_monitor/list_missed_days"), values).fetchall()
-    now.findings.judge("routine_missed", (f"{routine} {day}" for routine, day, _ in pairs))
-    for routine, (entry, days) in expected.items():
+    missed = find_missed(now.connection, expected, now.at - margin)
+    now.findings.judge(
+        "routine_missed", (f"{routine} {day}" for routine, days in expected.items() for day in days)
+    )
+    for routine, days in expected.items():
         own = [day for day in missed if day.routine == routine]
         to_run = [day.business_date for day in own if day.status != "running"]
-        commands = _commands(entry, to_run, list(days))
+        commands = _commands(entries[routine], to_run, list(days))
         for day in own:
             message, remedy = _describe_missed(now, day)
             command = commands.get(day.business_date)
             now.findings.add("routine_missed", f"{routine} {day.business_date}", message, remedy, command)
 
 
-def _expected_days(now: _Look, entry: Entry) -> dict[dt.date, dt.datetime]:
-    """The business dates that a routine should have done, each with when it was to begin, in their order."""
-    assert entry.hours
-    margin = dt.timedelta(minutes=now.params["margin_minutes"])
-    local_today = now.at.astimezone(entry.zone).date()
-    scheduled = {
-        entry.business_date(day): dt.datetime.combine(day, entry.hours[0], entry.zone)
-        for day in _days(local_today - now.params["routine_days"] * _ONE_DAY, local_today)
-        if _runs_on(entry, day)
-    }
-    return {date: at for date, at in scheduled.items() if at + margin <= now.at}
-
-
-def _describe_missed(now: _Look, day: _MissedDay) -> tuple[str, str]:
+def _describe_missed(now: _Look, day: MissedDay) -> tuple[str, str]:
     """Why a routine did not do a day, and what to do."""
     title = ROUTINE_TITLES.get(day.routine, day.routine)
     name = f"{title} ({day.routine}) de {day.business_date:%d/%m/%Y}"
@@ -531,7 +501,7 @@ def _look_at_dispatch(now: _Look) -> None:
     """Whether queue_dispatch runs at all; one that never ran is not installed yet."""
     entry = now.agenda.entry(DISPATCH_ROUTINE)
     days = {at.astimezone(entry.zone).date() for at in (now.still_since, now.at)}
-    if not entry.active or not all(_runs_on(entry, day) for day in days):
+    if not entry.active or not all(runs_on(entry, day) for day in days):
         return
     now.findings.judge("dispatch_silent", [DISPATCH_ROUTINE])
     with now.connection.cursor(row_factory=scalar_row) as cursor:
@@ -548,17 +518,6 @@ def _look_at_dispatch(now: _Look) -> None:
 
 
 # -- parts ------------------------------------------------------------------------------------------------
-
-
-def _runs_on(entry: Entry, day: dt.date) -> bool:
-    """Whether a routine has runs on a local day."""
-    rests = entry.holidays == "skip" and holiday_name(entry.business_date(day))
-    return WEEK[day.weekday()] in entry.days and not rests
-
-
-def _days(first: dt.date, last: dt.date) -> Iterator[dt.date]:
-    """The days from `first` to `last`."""
-    return (first + number * _ONE_DAY for number in range((last - first).days + 1))
 
 
 def _commands(entry: Entry, days: Collection[dt.date], order: Sequence[dt.date]) -> dict[dt.date, str]:

@@ -32,6 +32,13 @@ EXAMPLES = [
     ),
     Example(
         "POST",
+        "/routines/{routine}/backfills",
+        {"routine": "class_transition"},
+        json={"first_on": "2026-11-16", "last_on": "2026-11-18"},
+        action="ask_for_backfill",
+    ),
+    Example(
+        "POST",
         "/routines/{routine}/requests/{dag_run_id}/cancel",
         {"routine": "class_transition", "dag_run_id": WAITING},
         prepare=wait,

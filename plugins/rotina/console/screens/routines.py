@@ -17,7 +17,7 @@ from rotina.console import execution_requests as requests
 from rotina.console import previews, words
 from rotina.console.airflow import Airflow, AirflowError
 from rotina.console.database import LONG_MILLISECONDS
-from rotina.console.language import ZONE, gettext
+from rotina.console.language import ZONE, gettext, ngettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, Turns, connect, get, post
 from rotina.console.rights import Right, caller_of
@@ -25,10 +25,14 @@ from rotina.errors import SettingError
 from rotina.messaging.gateways import record_audit
 from rotina.runs.agenda import Entry, load_agenda
 from rotina.runs.business_date import today_in
+from rotina.runs.missed_days import MissedDay, expected_days, find_missed
 from rotina.sql import statement
 
 #: Days of the bar.
 DAYS = 30
+
+#: How long a run may be at work before its day counts as missed.
+_AT_WORK = dt.timedelta(days=1)
 
 _previews = Turns(2)
 
@@ -41,6 +45,17 @@ class Ask(BaseModel):
     business_date: dt.date | None = None
     date: dt.date | None = None
     hour: dt.time | None = None
+    queue: str | None = None
+    params: dict[str, Any] = {}
+
+
+class Backfill(BaseModel):
+    """What the form of missed days asks for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_on: dt.date
+    last_on: dt.date
     queue: str | None = None
     params: dict[str, Any] = {}
 
@@ -75,6 +90,7 @@ class Day:
 
     on: dt.date
     state: str
+    """As a class of rotina.css; `missed` of a day that the routine should have done without any run."""
     runs: int = 0
     failed: int = 0
     run_id: int | None = None
@@ -93,7 +109,14 @@ class Row:
     """Whether Airflow has it, and lets the caller see it."""
     last: LastRun | None
     days: list[Day]
+    missed: list[dt.date]
+    """The days that it should have done and has not, the oldest first."""
     has_preview: bool
+
+    @property
+    def takes_days(self) -> bool:
+        """Whether it has a run for each business date, so that missed ones can be made up."""
+        return self.entry in load_agenda().daily()
 
 
 class Routines(Page):
@@ -127,7 +150,8 @@ class Routines(Page):
         today = today_in(ZONE, now)
         with connect(request) as connection:
             last = _last_runs(connection, routines)
-            days = _days(connection, routines, today)
+            missed = _missed(connection, now)
+            days = _days(connection, routines, today, missed)
         rows = [
             Row(
                 entry,
@@ -138,6 +162,7 @@ class Routines(Page):
                 entry.routine in dags,
                 last.get(entry.routine),
                 days[entry.routine],
+                [day.business_date for day in missed if day.routine == entry.routine],
                 entry.routine in previews.PREVIEWS,
             )
             for entry in entries
@@ -146,18 +171,26 @@ class Routines(Page):
 
     @get("/{routine}/form", Right.READ)
     def form(self, request: Request) -> Response:
-        """The fields of a dialog: of a run now or later, or of a preview."""
-        entry = _entry(request)
-        details = Airflow(request).get(f"dags/{entry.routine}/details")
+        """The fields of a dialog: of a run now or later, of a preview, or of missed days."""
+        entry, mode, airflow = _entry(request), _mode(request), Airflow(request)
+        details = airflow.get(f"dags/{entry.routine}/details")
         now = dt.datetime.now(entry.zone)
+        missed, at_work = [], None
+        if mode == "missed":
+            at_work = requests.backfill_at_work(airflow, entry.routine)
+            with connect(request) as connection:
+                missed = [day for day in _missed(connection, now) if day.routine == entry.routine]
         soon = (now + dt.timedelta(minutes=59)).replace(minute=0)
         return self.fragment(
             request,
             "routine_form.html",
             entry=entry,
-            mode=_mode(request),
+            mode=mode,
+            missed=missed,
+            at_work=at_work,
+            yesterday=now.date() - dt.timedelta(days=1),
             fields=requests.fields(details),
-            takes_date=requests.takes_business_date(details),
+            takes_date=requests.takes_business_date(details) and mode != "missed",
             queues=load_agenda().queues,
             today=now.date(),
             soon=soon,
@@ -183,17 +216,39 @@ class Routines(Page):
             run_id = requests.ask(Airflow(request), entry.routine, conf, due, now)
         return {"message": requests.in_words(entry, due), "dag_run_id": run_id}
 
+    @post("/{routine}/backfills", Right.ACT, Backfill)
+    def backfill(self, request: Request, body: Backfill) -> dict[str, str]:
+        """Ask for runs of missed days, one after the other."""
+        entry = _entry(request)
+        if entry not in load_agenda().daily():
+            raise HTTPException(404, gettext("This routine has no days that could be made up."))
+        number = requests.check_days(entry, body.first_on, body.last_on, dt.datetime.now(dt.UTC))
+        requests.check_queue(load_agenda(), body.queue)
+        conf = requests.conf_of(None, body.params, body.queue)
+        with connect(request) as connection, connection.transaction():
+            target = {"routine": entry.routine}
+            details = {"conf": conf, "first_on": str(body.first_on), "last_on": str(body.last_on)}
+            record_audit(connection, caller_of(request).login, "ask_for_backfill", target, details, number)
+            requests.backfill(Airflow(request), entry.routine, body.first_on, body.last_on, conf)
+        asked = ngettext("%(num)s day begins now", "%(num)s days run now, one after the other", number)
+        return {"message": f"{words.named(entry.routine, 'routine')}: {asked % {'num': number}}."}
+
     @post("/{routine}/requests/{dag_run_id}/cancel", Right.ACT, Nothing)
-    def cancel(self, request: Request, _body: Nothing) -> dict[str, str]:
-        """Cancel a request that waits."""
+    def cancel(self, request: Request, _body: Nothing) -> dict[str, Any]:
+        """Cancel a request that waits; it can be asked for anew at once."""
         entry = _entry(request)
         run_id = request.path_params["dag_run_id"]
         now = dt.datetime.now(dt.UTC)
         with connect(request) as connection, connection.transaction():
             target = {"routine": entry.routine, "dag_run_id": run_id}
             record_audit(connection, caller_of(request).login, "cancel_run", target, {})
-            requests.cancel(Airflow(request), entry.routine, run_id, now)
-        return {"message": gettext("The request was cancelled.")}
+            cancelled = requests.cancel(Airflow(request), entry.routine, run_id, now)
+        undo = {
+            "label": gettext("Ask for it again"),
+            "url": f"{request.url_for('console:routines')}/{entry.routine}/requests",
+            "body": _asked(entry, cancelled).model_dump(mode="json"),
+        }
+        return {"message": gettext("The request was cancelled."), "undo": undo}
 
     @post("/{routine}/preview", Right.READ, Ask)
     def preview(self, request: Request, body: Ask) -> Response:
@@ -214,9 +269,22 @@ def _entry(request: Request) -> Entry:
     raise HTTPException(404, gettext("There is no such routine."))
 
 
+def _asked(entry: Entry, waiting: requests.Waiting) -> Ask:
+    """What was asked for with a request."""
+    params = dict(waiting.params)
+    due = waiting.due_at.astimezone(entry.zone)
+    return Ask(
+        business_date=params.pop("business_date", None),
+        date=due.date(),
+        hour=due.time(),
+        queue=params.pop("queue", None),
+        params=params,
+    )
+
+
 def _mode(request: Request) -> str:
     mode = request.query_params.get("mode")
-    return mode if mode in ("later", "preview") else "now"
+    return mode if mode in ("later", "preview", "missed") else "now"
 
 
 def _last_runs(connection: psycopg.Connection, routines: list[str]) -> dict[str, LastRun]:
@@ -225,11 +293,21 @@ def _last_runs(connection: psycopg.Connection, routines: list[str]) -> dict[str,
         return {run.routine: run for run in cursor}
 
 
-def _days(connection: psycopg.Connection, routines: list[str], today: dt.date) -> dict[str, list[Day]]:
+def _missed(connection: psycopg.Connection, at: dt.datetime) -> list[MissedDay]:
+    """The days of the bar that a daily routine should have done and has not, but for those at work."""
+    expected = {
+        entry.routine: expected_days(entry, at, DAYS - 1, dt.timedelta(0)) for entry in load_agenda().daily()
+    }
+    return [day for day in find_missed(connection, expected, at - _AT_WORK) if day.status != "running"]
+
+
+def _days(
+    connection: psycopg.Connection, routines: list[str], today: dt.date, missed: list[MissedDay]
+) -> dict[str, list[Day]]:
     """The days of the bar of each routine, the oldest first."""
     dates = [today - dt.timedelta(days=ago) for ago in range(DAYS - 1, -1, -1)]
     values = {"routines": routines, "from_on": dates[0], "to_on": dates[-1]}
-    found: dict[tuple[str, dt.date], Day] = {}
+    found = {(day.routine, day.business_date): Day(day.business_date, "missed") for day in missed}
     with connection.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(statement("console_routines/list_days"), values):
             state = words.STATES[row["status"]]

@@ -31,8 +31,11 @@ window.rotina = (function () {
         return answerOf(await fetch(url, { headers: { "Accept": "application/json" } }));
     }
 
-    /** Tell something at the top of the page; kind is success, warning, danger or info. */
-    function tell(text, kind) {
+    /**
+     * Tell something at the top of the page; kind is success, warning, danger or info.
+     * @param {{label: string, url: string, body: object}} [undo] what a button beside it posts
+     */
+    function tell(text, kind, undo) {
         const alert = document.createElement("div");
         alert.className = `alert alert-${kind || "info"} alert-dismissible mb-2`;
         alert.setAttribute("role", kind === "danger" ? "alert" : "status");
@@ -42,6 +45,12 @@ window.rotina = (function () {
         close.className = "btn-close";
         close.setAttribute("data-bs-dismiss", "alert");
         close.setAttribute("aria-label", texts.close);
+        if (undo) {
+            const button = element("button", "btn btn-sm ms-3", undo.label);
+            button.type = "button";
+            button.addEventListener("click", () => act(button, undo.url, undo.body));
+            words.append(button);
+        }
         alert.append(words, close);
         const container = document.getElementById("alertContainer");
         container.prepend(alert);
@@ -115,14 +124,19 @@ window.rotina = (function () {
         });
     }
 
+    /** Load the page anew, which then tells `message` of an answer, and offers its `undo`. */
+    function reload(answer) {
+        if (answer.message) sessionStorage.setItem("rotina.told", JSON.stringify(answer));
+        window.location.reload();
+    }
+
     /** Ask with `confirm`, then POST; tells what came of it, and loads the page anew when it went well. */
     async function act(button, url, body, question) {
         if (question && !(await confirm(question))) return;
         button.disabled = true;
         try {
             const answer = await post(url, body);
-            if (answer.message) sessionStorage.setItem("rotina.told", answer.message);
-            window.location.reload();
+            reload(answer);
         } catch (error) {
             tell(error.message, "danger");
             button.disabled = false;
@@ -133,7 +147,8 @@ window.rotina = (function () {
     const told = sessionStorage.getItem("rotina.told");
     if (told) {
         sessionStorage.removeItem("rotina.told");
-        tell(told, "success");
+        const answer = JSON.parse(told);
+        tell(answer.message, "success", answer.undo);
     }
 
     // A link to a page of Airflow opens there: the frame may not lead its window elsewhere, its page may.
@@ -168,5 +183,5 @@ window.rotina = (function () {
         if (form) form.requestSubmit();
     });
 
-    return { act, confirm, get, post, tell };
+    return { act, confirm, get, post, reload, tell };
 })();

@@ -1,4 +1,4 @@
-// The dialogs of the routines: run now, run later, preview.
+// The dialogs of the routines: run now, run later, preview, run missed days.
 "use strict";
 
 (function () {
@@ -30,6 +30,8 @@
 
     function asked() {
         const named = (name) => body.querySelector(`[name=${name}]`)?.value || null;
+        if (mode === "missed")
+            return { first_on: named("first_on"), last_on: named("last_on"), queue: named("queue"), params: params() };
         const question = { business_date: named("business_date"), params: params() };
         if (mode === "later") Object.assign(question, { date: named("date"), hour: named("hour") });
         if (mode !== "preview") question.queue = named("queue");
@@ -69,9 +71,7 @@
                 size.classList.add("modal-xl");
                 body.querySelector(".ask-result").innerHTML = await rotina.post(`${url}/preview`, asked());
             } else {
-                const answer = await rotina.post(`${url}/requests`, asked());
-                sessionStorage.setItem("rotina.told", answer.message);
-                window.location.reload();
+                rotina.reload(await rotina.post(`${url}/${mode === "missed" ? "backfills" : "requests"}`, asked()));
                 return;
             }
         } catch (error) {
