@@ -51,6 +51,12 @@ class AirflowApi:
         body = {"logical_date": None, "dag_run_id": run_id, "conf": conf}
         return self._call("POST", f"/dags/{dag_id}/dagRuns", json=body, accept=(409,)).status_code != 409
 
+    def scheduled_run(self, dag_id: str, partition_key: str) -> str | None:
+        """The id of the newest run that the schedule made for a business date; None when there is none."""
+        query = {"run_type": "scheduled", "order_by": "-run_after", "limit": 10}
+        runs = self._call("GET", f"/dags/{dag_id}/dagRuns", params=query).json()["dag_runs"]
+        return next((str(run["dag_run_id"]) for run in runs if run["partition_key"] == partition_key), None)
+
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float, check: Callable[[], None]) -> str:
         """Wait until a run has ended; returns "success" or "failed".
 
@@ -66,13 +72,14 @@ class AirflowApi:
         raise TimeoutError(f"{dag_id} {run_id} has not ended after {seconds:.0f} s (it is {state})")
 
     def _call(
-        self, method: str, path: str, *, json: Any = None, accept: tuple[int, ...] = ()
+        self, method: str, path: str, *, json: Any = None, params: Any = None, accept: tuple[int, ...] = ()
     ) -> requests.Response:
         if "Authorization" not in self._session.headers:
             token = self._session.post(f"{self.url}/auth/token", json=self._credentials, timeout=_TIMEOUT)
             token.raise_for_status()
             self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        reply = self._session.request(method, f"{self.url}/api/v2{path}", json=json, timeout=_TIMEOUT)
+        url = f"{self.url}/api/v2{path}"
+        reply = self._session.request(method, url, json=json, params=params, timeout=_TIMEOUT)
         if not reply.ok and reply.status_code not in accept:
             said = f"{method} {path}: {reply.status_code} {reply.text[:500]}"
             raise requests.HTTPError(said, response=reply)

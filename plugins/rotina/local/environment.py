@@ -92,8 +92,8 @@ def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> 
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         # How long a worker may take to notice that its task has ended; the default is five seconds.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # A DAG file that changed is read within seconds; every half minute all of them, as is the default, keeps a
-        # fifth of a processor busy. A changed include/agenda.yaml is noticed this late.
+        # A DAG file that changed is read within seconds; to read all of them every half minute, as is the
+        # default, keeps a fifth of a processor busy. A changed include/agenda.yaml is noticed this late.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         # The default lies in the machine's common /tmp.
