@@ -13,11 +13,13 @@ from airflow import settings
 from airflow.api_fastapi.app import get_auth_manager, init_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.common.dagbag import create_dag_bag
+from airflow.api_fastapi.core_api.routes.public.backfills import backfills_router
 from airflow.api_fastapi.core_api.routes.public.dag_run import dag_run_router
 from airflow.api_fastapi.core_api.routes.public.dags import dags_router
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models import DagRun
+from airflow.models.backfill import Backfill, BackfillDagRun
 from airflow.models.base import Base
 from airflow.utils.db import synchronize_log_template
 from airflow.utils.session import create_session
@@ -64,7 +66,7 @@ OpenConsole = Callable[..., ConsoleClient]
 
 @pytest.fixture(scope="session")
 def airflow_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    """Airflow's auth manager and its own API of DAGs and runs, on a database of its own with our DAGs."""
+    """Airflow's auth manager and its own API of DAGs, runs and backfills, on a database with our DAGs."""
     home: Path = tmp_path_factory.mktemp("airflow")
     variables = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
@@ -85,7 +87,7 @@ def airflow_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
         app = FastAPI()
         app.state.auth_manager = init_auth_manager()
         app.state.dag_bag = create_dag_bag()
-        for router in (dag_run_router, dags_router):
+        for router in (backfills_router, dag_run_router, dags_router):
             app.include_router(router, prefix="/api/v2")
         yield app
 
@@ -119,7 +121,8 @@ def host(airflow_api: FastAPI, console: ConsoleApp) -> Iterator[FastAPI]:
     yield airflow_api
     airflow_api.router.routes.remove(mounted)
     with create_session() as session:
-        session.query(DagRun).delete()
+        for forgotten in (BackfillDagRun, DagRun, Backfill):
+            session.query(forgotten).delete()
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ left join ledger as l on d.business_date = l.business_date and l.place = 1
 left join lateral (
     select
         bool_and(delivered_at is not null) as all_delivered,
-        bool_and(verified_at is not null) as all_verified,
+        bool_and(delivered_at is not null and verified_at is not null) as all_verified,
         jsonb_agg(
             jsonb_build_object('feed', feed, 'name', name, 'rows', rows, 'bytes', bytes, 'sha256', sha256)
         ) filter (where generated_at is not null) as files

@@ -43,8 +43,8 @@ def find_file(folder: Path, name: str, sha256: str | None) -> BinaryIO:
         raise HTTPException(
             422,
             gettext(
-                "%(name)s is not in the spool any more, or this server does not see it. The partner keeps what "
-                "was delivered; a batch that was not is made anew when its day is run."
+                "%(name)s is not in the spool any more, or this server does not see it. The partner keeps "
+                "what was delivered; a batch that was not is made anew when its day is run."
             )
             % {"name": name},
         ) from None

@@ -43,21 +43,21 @@ _ONE_DAY = dt.timedelta(days=1)
 
 #: The class of a state (static/rotina.css), and its words.
 STATES: dict[State, tuple[str, str]] = {
-    "complete": ("good", _("complete")),
-    "empty": ("good", _("empty")),
-    "late": ("bad", _("late")),
-    "missing": ("bad", _("missing")),
-    "correcting": ("busy", _("being corrected")),
-    "waiting": ("off", _("not due yet")),
-    "off": ("off", _("not expected")),
+    "complete": ("good", _("Complete")),
+    "empty": ("good", _("Empty")),
+    "late": ("bad", _("Late")),
+    "missing": ("bad", _("Missing")),
+    "correcting": ("busy", _("Being corrected")),
+    "waiting": ("off", _("Not due yet")),
+    "off": ("off", _("Not expected")),
 }
 WAYS: dict[Way, str] = {
     "none": "",
-    "made": _("made, not sent"),
-    "going": _("going out"),
-    "unverified": _("delivered, not verified"),
-    "delivered": _("delivered and verified"),
-    "delivered_late": _("delivered late, verified"),
+    "made": _("Made, not sent"),
+    "going": _("Going out"),
+    "unverified": _("Delivered, not verified"),
+    "delivered": _("Delivered and verified"),
+    "delivered_late": _("Delivered late, verified"),
 }
 ANSWERS: dict[Answer, tuple[str, str]] = {
     "acknowledged": ("good", _("acknowledged")),
@@ -309,7 +309,7 @@ def _check(settings: DailyFileSettings, first: dt.date, last: dt.date, today: dt
 
 def _stands(request: Request, backfill: Backfill) -> dict[str, int]:
     """How many days of a backfill have a run of each status, by the newest."""
-    newest = (
+    query = (
         select(Run.business_date, Run.status)
         .where(
             Run.routine == ROUTINE,
@@ -317,11 +317,11 @@ def _stands(request: Request, backfill: Backfill) -> dict[str, int]:
             Run.business_date.between(backfill.first, backfill.last),
             Run.started_at >= backfill.created_at,
         )
-        .order_by(Run.business_date, Run.id.desc())
-        .distinct(Run.business_date)
+        .order_by(Run.id)
     )
     with database_of(request).sessions() as session:
-        return dict(Counter(status for _, status in session.execute(newest)))
+        newest = dict(session.execute(query).tuples().all())
+    return dict(Counter(newest.values()))
 
 
 def _kept(found: Any, files: dict[tuple[int, str], FileBatchFile]) -> dict[tuple[int, str], bool] | None:
