@@ -44,12 +44,11 @@ def made(owner: psycopg.Connection, spool: Path, day: str = DAY, sequence: int =
         content = b"Header\n" + b"a row\n" * number
         (folder / feed).write_bytes(content)
         owner.execute(
-            "update crm.file_batch_file set rows = %s, bytes = %s, sha256 = %s where batch_id = %s and feed = %s",
+            "update crm.file_batch_file set rows = %s, bytes = %s, sha256 = %s "
+            "where batch_id = %s and feed = %s",
             [number, len(content), hashlib.sha256(content).hexdigest(), key, feed],
         )
-    (manifest,) = (
-        owner.execute("select manifest_name from crm.file_batch where id = %s", [key]).fetchone() or ()
-    )
+    ((manifest,),) = owner.execute("select manifest_name from crm.file_batch where id = %s", [key])
     (folder / manifest).write_bytes(b"{}\n")
     owner.execute(
         "update crm.file_batch set manifest_sha256 = %s where id = %s",
@@ -152,7 +151,7 @@ def test_the_cells_say_how_each_file_stands(
         row(page, "2024-02-27"),
     )
     assert re.search(
-        "28 Feb 2024 Wed Late .* No. 42 Made, not sent was due 29 Feb 2024 09:00 the server cannot be reached",
+        "28 Feb 2024 Wed Late .* No. 42 Made, not sent was due 29 Feb 2024 09:00 the server cannot",
         row(page, "2024-02-28"),
     )
     assert re.search(
@@ -188,8 +187,8 @@ def test_the_page_of_a_day_is_its_proof(
 ) -> None:
     set_up_batch(owner, DAY)
     run = insert(
-        owner, "crm.run", routine="daily_file_batch", program="crm_lote", dag_run_id="scheduled__x", attempt=1,
-        run_type="scheduled", business_date=DAY, status="succeeded", started_at=local("2024-03-01 05:30"),
+        owner, "crm.run", routine="daily_file_batch", program="crm_lote", dag_run_id="scheduled__x",
+        attempt=1, run_type="scheduled", business_date=DAY, status="succeeded", started_at=local("2024-03-01 05:30"),
         ended_at=local("2024-03-01 05:31"),
     )[0]  # fmt: skip
     folder = made(owner, spool, delivered="2024-03-01 05:31", run_id=run)
@@ -212,8 +211,9 @@ def test_the_page_of_a_missing_day_says_what_the_monitor_told(
     owner: psycopg.Connection, user: ConsoleClient
 ) -> None:
     set_up_batch(owner, DAY)
-    told = {"raised_on": "2024-03-01", "raised_at": local("2024-03-01 10:00"), "began_at": local("2024-03-01 10:00"),
-            "remedy": "Rode:", "command": "airflow backfill create …"}  # fmt: skip
+    at = local("2024-03-01 10:00")
+    told = {"raised_on": "2024-03-01", "raised_at": at, "began_at": at}
+    told |= {"remedy": "Rode:", "command": "airflow backfill create …"}
     insert(owner, "crm.alert", problem="batch_missing", subject=DAY, message="O lote não foi gerado", **told)
     insert(owner, "crm.alert", problem="batch_missing", subject="2024-02-28", message="Outro dia", **told)
     over = {**told, "raised_on": "2024-03-02", "ended_at": local("2024-03-02 10:00")}

@@ -1,8 +1,8 @@
 -- How each day of a stretch stands in the ledger: its newest generated batch, with the files that were made
--- of it, and its newest run. Days that the ledger does not know have a row as well. A batch counts as delivered
--- or verified when all of its files are; a correction has the grace from when it was made. Parameters:
--- first_on, last_on, due_at (local time of the next day), timezone, grace, acknowledge_within_hours (null:
--- nothing is acknowledged), routine.
+-- of it, and its newest run. Days that the ledger does not know have a row as well. A batch counts as
+-- delivered or verified when all of its files are; a correction has the grace from when it was made.
+-- Parameters: first_on, last_on, due_at (local time of the next day), timezone, grace,
+-- acknowledge_within_hours (null: nothing is acknowledged), routine.
 with day as (
     select
         %(first_on)s::date + n as business_date,
