@@ -66,7 +66,7 @@ OpenConsole = Callable[..., ConsoleClient]
 
 @pytest.fixture(scope="session")
 def airflow_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    """Airflow's auth manager and its own API of DAGs and runs, on a database of its own with our DAGs."""
+    """Airflow's auth manager and its own API of DAGs, runs and backfills, on a database with our DAGs."""
     home: Path = tmp_path_factory.mktemp("airflow")
     variables = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",

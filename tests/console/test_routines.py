@@ -375,7 +375,7 @@ def test_missed_days_are_asked_of_airflow_as_one_backfill(
     assert again.status_code == 409
     assert "already a running backfill" in again.json()["detail"]
     form = text(client.get("/rotina/routines/class_transition/form?mode=missed").text)
-    assert "is at work; Airflow takes one of a routine at a time" in form
+    assert "Airflow takes one backfill of a routine at a time" in form
     assert connection.execute("select count(*) from crm.audit_entry").fetchone() == (1,)
 
 

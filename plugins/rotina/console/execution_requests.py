@@ -165,35 +165,6 @@ def check_days(entry: Entry, first: dt.date, last: dt.date, now: dt.datetime) ->
     return number
 
 
-def backfill(airflow: Airflow, routine: str, first: dt.date, last: dt.date, conf: Mapping[str, Any]) -> int:
-    """Ask Airflow to run the business dates from `first` to `last`, one after the other; returns its id.
-
-    A day that Airflow ran already is run again: whether it was done for good is for the run records to say.
-
-    Raises:
-        AirflowError: Airflow refuses: the person may not, or a backfill of the routine is at work.
-    """
-    body = {
-        "dag_id": routine,
-        # Airflow reads the clock of these in the zone of the schedule, whatever zone they name.
-        "from_date": f"{first}T00:00:00Z",
-        "to_date": f"{last}T23:59:00Z",
-        "dag_run_conf": dict(conf),
-        "reprocess_behavior": "completed",
-        "max_active_runs": 1,
-    }
-    return int(airflow.post("backfills", body)["id"])
-
-
-def backfill_at_work(airflow: Airflow, routine: str) -> tuple[dt.date, dt.date] | None:
-    """The first and the last day of the backfill that a routine has at work, if there is one."""
-    for found in airflow.get("backfills", dag_id=routine, order_by="-id", limit=1)["backfills"]:
-        if found["completed_at"] is None:
-            first, last = (dt.datetime.fromisoformat(found[name]) for name in ("from_date", "to_date"))
-            return first.date(), last.date()
-    return None
-
-
 def waiting(airflow: Airflow, routines: set[str], now: dt.datetime) -> list[Waiting]:
     """The runs of some routines that wait for their hour, the next one first."""
     found = airflow.get(

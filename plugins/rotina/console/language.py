@@ -79,6 +79,28 @@ def day(value: dt.date | None) -> str:
     return "" if value is None else dates.format_date(value, _DAY[get_locale()], locale=get_locale())
 
 
+def month(value: dt.date | None) -> str:
+    """The month of a date: November 2026, or novembro de 2026."""
+    return "" if value is None else dates.format_skeleton("yMMMM", value, locale=get_locale())
+
+
+def weekday(value: dt.date | None) -> str:
+    """The day of the week of a date, short: Sun, or dom."""
+    return "" if value is None else dates.format_date(value, "EEE", locale=get_locale()).rstrip(".")
+
+
+def size(value: int | None) -> str:
+    """A number of bytes, in a unit that suits it: 840 B, 98.8 kB, 1.2 MB."""
+    if value is None:
+        return ""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    amount = float(value)
+    while round(amount, 1) >= 1000 and len(units) > 1:
+        amount /= 1000
+        units.pop(0)
+    return f"{number(round(amount, 1))} {units[0]}"
+
+
 def instant(value: dt.datetime | None) -> str:
     """A point in time, to the minute, in the zone of the business dates."""
     if value is None:
@@ -118,6 +140,9 @@ FILTERS = {
     "number": number,
     "money": money,
     "day": day,
+    "month": month,
+    "weekday": weekday,
+    "size": size,
     "instant": instant,
     "moment": moment,
     "duration": duration,

@@ -93,13 +93,19 @@ class Batch:
 # -- settings ---------------------------------------------------------------------------------------------
 
 
+def find_settings(connection: psycopg.Connection) -> DailyFileSettings | None:
+    """The settings as they stand, not checked; None when there are none yet."""
+    with connection.cursor(row_factory=class_row(DailyFileSettings)) as cursor:
+        return cursor.execute(statement("file_batches/get_settings")).fetchone()
+
+
 def load_settings(connection: psycopg.Connection) -> DailyFileSettings:
     """The settings, checked: anybody may write into a table.
 
     Raises:
         SettingError: there are none, one is wrong, or the batch is switched off.
     """
-    settings = _load(connection)
+    settings = find_settings(connection)
     if settings is None:
         raise SettingError(
             "crm.daily_file_setting", None, "has no row; rotina.files.batches.save_settings makes it"
@@ -119,7 +125,7 @@ def save_settings(connection: psycopg.Connection, settings: DailyFileSettings, l
     check_settings(settings)
     with connection.transaction():
         connection.execute(statement("file_batches/lock_settings"))
-        before = _load(connection)
+        before = find_settings(connection)
         connection.execute(statement("file_batches/save_settings"), {**vars(settings), "login": login})
         details = changes(_shown(before) if before else None, _shown(settings))
         record_audit(connection, login, "save_daily_file_settings", {"setting": "daily_files"}, details)
@@ -146,11 +152,6 @@ def check_settings(settings: DailyFileSettings) -> None:
     check_text("connection_id", settings.connection_id)
     if settings.acknowledge_within_hours is not None:
         check_range("acknowledge_within_hours", settings.acknowledge_within_hours, 1, _MOST_HOURS)
-
-
-def _load(connection: psycopg.Connection) -> DailyFileSettings | None:
-    with connection.cursor(row_factory=class_row(DailyFileSettings)) as cursor:
-        return cursor.execute(statement("file_batches/get_settings")).fetchone()
 
 
 def _shown(settings: DailyFileSettings) -> dict[str, Any]:

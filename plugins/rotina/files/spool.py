@@ -31,16 +31,26 @@ def spool_folder(environment: Mapping[str, str] = os.environ) -> Path:
     Raises:
         SettingError: it is not set, no absolute path, or cannot be written to.
     """
-    text = environment.get(SETTING, "").strip()
-    folder = Path(text)
-    if not folder.is_absolute():
-        raise SettingError(SETTING, text, "must be the absolute path of a folder that all workers share")
+    folder = named_folder(environment)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise SettingError(SETTING, text, f"cannot be written to: {error.strerror}") from error
+        raise SettingError(SETTING, str(folder), f"cannot be written to: {error.strerror}") from error
+    return folder
+
+
+def named_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the spool as it is set, for who only reads there.
+
+    Raises:
+        SettingError: it is not set, or no absolute path.
+    """
+    text = environment.get(SETTING, "").strip()
+    folder = Path(text)
+    if not folder.is_absolute():
+        raise SettingError(SETTING, text, "must be the absolute path of a folder that all workers share")
     return folder
 
 

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rotina.console import backfills, previews, words
 from rotina.console import execution_requests as requests
-from rotina.console import previews, words
 from rotina.console.airflow import Airflow, AirflowError
 from rotina.console.database import LONG_MILLISECONDS
 from rotina.console.language import ZONE, gettext, ngettext
@@ -175,9 +175,9 @@ class Routines(Page):
         entry, mode, airflow = _entry(request), _mode(request), Airflow(request)
         details = airflow.get(f"dags/{entry.routine}/details")
         now = dt.datetime.now(entry.zone)
-        missed, at_work = [], None
+        missed, unfinished = [], None
         if mode == "missed":
-            at_work = requests.backfill_at_work(airflow, entry.routine)
+            unfinished = backfills.unfinished(airflow, entry.routine)
             with connect(request) as connection:
                 missed = [day for day in _missed(connection, now) if day.routine == entry.routine]
         soon = (now + dt.timedelta(minutes=59)).replace(minute=0)
@@ -187,7 +187,7 @@ class Routines(Page):
             entry=entry,
             mode=mode,
             missed=missed,
-            at_work=at_work,
+            unfinished=unfinished,
             yesterday=now.date() - dt.timedelta(days=1),
             fields=requests.fields(details),
             takes_date=requests.takes_business_date(details) and mode != "missed",
@@ -229,7 +229,7 @@ class Routines(Page):
             target = {"routine": entry.routine}
             details = {"conf": conf, "first_on": str(body.first_on), "last_on": str(body.last_on)}
             record_audit(connection, caller_of(request).login, "ask_for_backfill", target, details, number)
-            requests.backfill(Airflow(request), entry.routine, body.first_on, body.last_on, conf)
+            backfills.ask(Airflow(request), entry.routine, body.first_on, body.last_on, conf)
         asked = ngettext("%(num)s day begins now", "%(num)s days run now, one after the other", number)
         return {"message": f"{words.named(entry.routine, 'routine')}: {asked % {'num': number}}."}
 

@@ -177,6 +177,25 @@ window.rotina = (function () {
         act(button, data.post, data.body ? JSON.parse(data.body) : {}, question);
     });
 
+    /** What the fields of a form hold: numbers and switches as such, an empty field as null. */
+    function valuesOf(form) {
+        const values = {};
+        for (const field of form.querySelectorAll("[name]")) {
+            if (field.type === "checkbox") values[field.name] = field.checked;
+            else if (field.value === "") values[field.name] = null;
+            else values[field.name] = field.type === "number" ? Number(field.value) : field.value;
+        }
+        return values;
+    }
+
+    // <form data-send="url">: its fields are POSTed as JSON.
+    document.addEventListener("submit", (event) => {
+        const form = event.target.closest("form[data-send]");
+        if (!form) return;
+        event.preventDefault();
+        act(form.querySelector("[type=submit]"), form.dataset.send, valuesOf(form));
+    });
+
     // <form data-submit-on-change>: filters that apply themselves.
     document.addEventListener("change", (event) => {
         const form = event.target.closest("form[data-submit-on-change]");
