@@ -57,11 +57,13 @@ window.rotina = (function () {
 
     /**
      * A dialog of our own: Airflow's frame lets no page call confirm(). Resolves to true when its button was
-     * pressed, to false when it was closed.
+     * pressed, to false when it was closed, or when another one is open (a second click).
      * @param {{title: string, text?: string, facts?: [string, string][], button?: string, danger?: boolean,
-     *     content?: Node}} options
+     *     content?: Node, waits?: boolean}} options - with `waits` the button is for pressing only while the
+     *     content says so: new CustomEvent("ready", { detail: true, bubbles: true })
      */
     function confirm(options) {
+        if (document.querySelector("body > .modal[aria-modal]")) return Promise.resolve(false);
         return new Promise((resolve) => {
             const modal = element("div", "modal modal-blur fade");
             modal.tabIndex = -1;
@@ -94,6 +96,8 @@ window.rotina = (function () {
             cancel.dataset.bsDismiss = "modal";
             const go = element("button", `btn btn-${options.danger ? "danger" : "primary"}`, options.button || texts.confirm);
             go.type = "button";
+            go.disabled = Boolean(options.waits);
+            body.addEventListener("ready", (event) => (go.disabled = !event.detail));
             footer.append(cancel, go);
             content.append(header, body, footer);
             dialog.append(content);
@@ -115,14 +119,20 @@ window.rotina = (function () {
         });
     }
 
+    /** Load the page anew, and tell something there. */
+    function reload(text, kind) {
+        if (text) sessionStorage.setItem("rotina.told", text);
+        if (kind) sessionStorage.setItem("rotina.told.kind", kind);
+        window.location.reload();
+    }
+
     /** Ask with `confirm`, then POST; tells what came of it, and loads the page anew when it went well. */
     async function act(button, url, body, question) {
         if (question && !(await confirm(question))) return;
         button.disabled = true;
         try {
             const answer = await post(url, body);
-            if (answer.message) sessionStorage.setItem("rotina.told", answer.message);
-            window.location.reload();
+            reload(answer.message);
         } catch (error) {
             tell(error.message, "danger");
             button.disabled = false;
@@ -132,8 +142,9 @@ window.rotina = (function () {
     // What was told before the page was loaded anew.
     const told = sessionStorage.getItem("rotina.told");
     if (told) {
+        tell(told, sessionStorage.getItem("rotina.told.kind") || "success");
         sessionStorage.removeItem("rotina.told");
-        tell(told, "success");
+        sessionStorage.removeItem("rotina.told.kind");
     }
 
     // A link to a page of Airflow opens there: the frame may not lead its window elsewhere, its page may.
@@ -168,5 +179,5 @@ window.rotina = (function () {
         if (form) form.requestSubmit();
     });
 
-    return { act, confirm, get, post, tell };
+    return { act, confirm, get, post, reload, tell };
 })();
