@@ -155,6 +155,7 @@
         const answered = rotina.confirm({
             title: button.dataset.of ? `${dialog.dataset.title}: ${button.dataset.of}` : dialog.dataset.title,
             button: dialog.dataset.button,
+            dismiss: dialog.dataset.dismiss,
             danger: "danger" in dialog.dataset,
             content: form,
             waits: true,

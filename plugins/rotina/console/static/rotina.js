@@ -59,7 +59,7 @@ window.rotina = (function () {
      * A dialog of our own: Airflow's frame lets no page call confirm(). Resolves to true when its button was
      * pressed, to false when it was closed, or when another one is open (a second click).
      * @param {{title: string, text?: string, facts?: [string, string][], button?: string, danger?: boolean,
-     *     content?: Node, waits?: boolean}} options - with `waits` the button is for pressing only while the
+     *     content?: Node, dismiss?: string, waits?: boolean}} options - with `waits` the button is for pressing only while the
      *     content says so: new CustomEvent("ready", { detail: true, bubbles: true })
      */
     function confirm(options) {
@@ -91,7 +91,7 @@ window.rotina = (function () {
             }
             if (options.content) body.append(options.content);
             const footer = element("div", "modal-footer");
-            const cancel = element("button", "btn me-auto", texts.cancel);
+            const cancel = element("button", "btn me-auto", options.dismiss || texts.cancel);
             cancel.type = "button";
             cancel.dataset.bsDismiss = "modal";
             const go = element("button", `btn btn-${options.danger ? "danger" : "primary"}`, options.button || texts.confirm);
