@@ -101,6 +101,22 @@ def test_who_may_act_pauses_with_a_reason_and_resumes(
     assert ana.post_json("/rotina/gateways/opa/resume").json()["message"] == "It was not paused."
 
 
+def test_what_waits_and_what_failed_is_acted_on_from_there(
+    owner: psycopg.Connection, open_console: OpenConsole
+) -> None:
+    def offered(role: str) -> list[tuple[str, str]]:
+        page = open_console(role).get("/rotina/gateways").text
+        return re.findall(r'data-action="(\w+)" data-query="([^"]*)"', page)
+
+    gateway = add_gateway(owner, "opa")
+    assert offered("user") == []
+    add_message(owner, gateway, status="held", ready=False)
+    assert offered("user") == [("cancel", "gateway=opa")]
+    add_message(owner, gateway, status="failed")
+    assert offered("user") == [("retry", "gateway=opa"), ("cancel", "gateway=opa")]
+    assert offered("viewer") == []
+
+
 def test_the_chart_has_what_was_sent_by_five_minutes(
     owner: psycopg.Connection, viewer: ConsoleClient
 ) -> None:

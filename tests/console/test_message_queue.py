@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from html import unescape
 from typing import Any
 
 import psycopg
@@ -12,6 +13,8 @@ from sqlalchemy import event
 
 from rotina.console import ConsoleApp, message_search
 from rotina.console.screens import message_queue
+from rotina.messaging.email_frames import Frame, save_frame
+from rotina.sql import statement
 from tests.console.conftest import ConsoleClient, OpenConsole
 from tests.messaging.queue_data import add_gateway, add_message, add_template, insert, messages
 
@@ -455,6 +458,35 @@ def test_an_email_is_shown_in_a_frame_that_runs_nothing(
     assert "https://example.com/u" in page
 
 
+@pytest.mark.parametrize("archived", [False, True])
+def test_an_email_is_shown_whole_as_its_recipient_reads_it(
+    owner: psycopg.Connection, gateway: int, viewer: ConsoleClient, archived: bool
+) -> None:
+    layout = (
+        "<html><body>{{ preheader }}|{{ content }}|<a href='{{ unsubscribe_url }}'>sair</a></body></html>"
+    )
+    html = {
+        "frame": save_frame(owner, Frame(layout)),
+        "preheader": "Feliz",
+        "content": "<b>Ana</b> {{ content }}",
+    }
+    payload = {
+        "subject": "Parabéns",
+        "text": "Ana",
+        "html": html,
+        "unsubscribe_url": "https://example.com/?a&b",
+    }
+    number = add_message(owner, gateway, payload=payload, status="sent")
+    if archived:
+        archive(owner, number)
+    page = viewer.get(f"/rotina/queue/{number}").text
+    found = re.search(r'<iframe class="message-html" sandbox=""[^>]* srcdoc="([^"]*)"', page)
+    assert found is not None
+    assert unescape(found[1]) == (
+        "<html><body>Feliz|<b>Ana</b> {{ content }}|<a href='https://example.com/?a&amp;b'>sair</a></body></html>"
+    )
+
+
 @pytest.mark.parametrize(
     "payload", [{}, {"variables": "Ana"}, {"html": {"frame": 1}}, {"text": 1, "subject": [], "variables": {}}]
 )
@@ -496,7 +528,8 @@ def test_what_was_counted_is_what_is_cancelled(
     told = do(user, "preview", **asked)
     assert told == {"records": 2, "facts": [["Will be cancelled", "2"]]}
     assert statuses(owner).count("waiting") == 2  # nothing was changed
-    assert do(user, "apply", **asked) == {"records": 2, "message": "2 messages cancelled."}
+    done = {"records": 2, "message": "2 messages cancelled.", "more": None}
+    assert do(user, "apply", **asked) == done
     changed = [row["id"] for row in messages(owner) if row["reason"] == "cancelled"]
     assert len(changed) == 2
     assert statuses(owner) == [
@@ -505,6 +538,87 @@ def test_what_was_counted_is_what_is_cancelled(
     entry = owner.execute("select login, action, target, records from crm.audit_entry").fetchall()
     wanted = {"filter": {"gateway": "opa", "statuses": ["waiting", "held"]}}
     assert entry == [("user", "cancel", wanted, 2)]
+
+
+def test_many_are_changed_part_by_part_and_what_waits_for_more_can_be_stopped(
+    owner: psycopg.Connection, gateway: int, user: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_queue, "PART", 2)
+    monkeypatch.setattr(message_queue, "SECONDS_OF_A_REQUEST", 0.0)
+    past = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    # The first of them can never go again: a part of none that may be changed must not end it.
+    for expires_at in (past, past, None, None, None):
+        add_message(owner, gateway, status="failed", expires_at=expires_at)
+    asked: dict[str, Any] = {"action": "retry", "query": "gateway=opa"}
+    told = [do(user, "apply", **asked)]
+    while more := told[-1]["more"]:
+        told.append(do(user, "apply", **asked, so_far=more))
+        if len(told) == 2:
+            assert sorted(statuses(owner)) == ["failed", "failed", "failed", "waiting", "waiting"]
+    assert [one["message"] for one in told] == [
+        "0 messages go again. 2 were left alone.",
+        "2 messages go again. 2 were left alone.",
+        "3 messages go again. 2 were left alone.",
+    ]
+    entries = owner.execute(
+        "select records, details -> 'left_out' from crm.audit_entry order by id"
+    ).fetchall()
+    assert entries == [(0, {"expired": 2}), (2, {}), (1, {})]
+
+
+def test_one_request_goes_through_all_parts_that_it_has_time_for(
+    owner: psycopg.Connection, gateway: int, user: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_queue, "PART", 2)
+    monkeypatch.setattr(message_queue, "SECONDS_OF_A_REQUEST", 60.0)
+    ids = [add_message(owner, gateway, priority=5) for _ in range(5)]
+    done = do(user, "apply", action="set_priority", query="status=waiting", priority=1)
+    assert (done["records"], done["more"]) == (5, None)
+    assert {row["priority"] for row in messages(owner)} == {1}
+    wanted = {"filter": {"statuses": ["waiting"]}}
+    entries = owner.execute("select target from crm.audit_entry order by id").fetchall()
+    assert entries == [(wanted,), ({**wanted, "above": ids[1]},), ({**wanted, "above": ids[3]},)]
+
+
+def test_an_action_of_somebody_else_is_told_as_such(
+    owner: psycopg.Connection, gateway: int, user: ConsoleClient, database: str
+) -> None:
+    add_message(owner, gateway)
+    with psycopg.connect(database) as other:
+        other.execute(statement("message_queue/lock_operators"))
+        reply = user.post_json("/rotina/queue/apply", {"action": "cancel", "query": ""})
+    assert (reply.status_code, "Others are at it" in reply.json()["detail"]) == (503, True)
+    assert statuses(owner) == ["waiting"]
+
+
+def test_a_second_click_changes_nothing(owner: psycopg.Connection, gateway: int, user: ConsoleClient) -> None:
+    number = add_message(owner, gateway)
+    asked = {"action": "cancel", "ids": [number]}
+    do(user, "apply", **asked)
+    again = do(user, "apply", **asked)
+    assert (again["records"], again["message"]) == (0, "0 messages cancelled. 1 was left alone.")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            "",
+            {"cancel", "set_priority", "front", "back", "retry", "release", "confirm_sent", "confirm_failed"},
+        ),
+        ("status=failed", {"retry"}),
+        ("status=waiting", {"cancel", "set_priority", "front", "back"}),
+        ("status=unknown&status=expired", {"retry", "release", "confirm_sent", "confirm_failed"}),
+        ("status=sent", set()),
+    ],
+)
+def test_only_actions_that_the_statuses_allow_are_offered(
+    owner: psycopg.Connection, gateway: int, user: ConsoleClient, query: str, expected: set[str]
+) -> None:
+    for status in STATUSES:
+        add_message(owner, gateway, status=status)
+    page = user.get(f"/rotina/queue?{query}").text
+    assert set(re.findall(r'data-action="(\w+)"', page)) == expected
 
 
 def test_a_filter_of_statuses_that_cannot_be_changed_does_nothing(
@@ -586,6 +700,12 @@ def test_the_unknown_are_released_or_settled(
         {"action": "cancel", "ids": [1], "else": 1},
         {"action": "cancel", "ids": list(range(1, 1000))},
         {"action": "cancel", "query": "status=lost"},
+        {"action": "cancel", "query": "", "so_far": {"above": -1}},
+        {"action": "cancel", "query": "", "so_far": {"above": 2**63}},
+        {"action": "cancel", "query": "", "so_far": {"records": 1, "else": 1}},
+        {"action": "cancel", "query": "origin=opa%00"},
+        {"action": "cancel", "query": "gateway=opa\x00"},
+        {"action": "confirm_failed", "ids": [1], "reason": "a\x00b"},
         {"action": "set_priority", "ids": [1]},
         {"action": "set_priority", "ids": [1], "priority": 10},
         {"action": "retry", "ids": [1], "expires_at": "2020-01-01T00:00"},

@@ -1,13 +1,15 @@
--- Note the messages that an operator means and whose status allows the action, and count them all. What is
--- null is not asked for. Without at_rest only messages that have not come to rest well are looked at, each
--- status by the index it has. Parameters: ids, gateway_id, origin, statuses, template_ids, priority,
--- created_from, created_to, recipient, customer_id, account_id, reason, error, at_rest, allowed.
+-- Note the messages that an operator means and whose status allows the action, unless they are only to be
+-- counted. What is null is not asked for; with most only so many of the lowest numbers. Without at_rest only
+-- messages that have not come to rest well are looked at, each status by the index it has. Parameters: ids,
+-- gateway_id, origin, statuses, template_ids, priority, created_from, created_to, recipient, customer_id,
+-- account_id, reason, error, above, most, at_rest, allowed, refuse_expired, dry_run.
 with matched as (
     select
         id,
         gateway_id,
         priority,
-        status
+        status,
+        coalesce(%(refuse_expired)s and expires_at <= clock_timestamp(), false) as expired
     from crm.message
     where
         (%(ids)s::bigint[] is null or id = any(%(ids)s::bigint[]))
@@ -23,6 +25,7 @@ with matched as (
         and (%(account_id)s::bigint is null or account_id = %(account_id)s::bigint)
         and (%(reason)s::text is null or reason = %(reason)s)
         and (%(error)s::text is null or strpos(lower(error), lower(%(error)s)) > 0)
+        and (%(above)s::bigint is null or id > %(above)s::bigint)
         and (
             %(at_rest)s
             or (status = 'waiting' and ready)
@@ -31,6 +34,8 @@ with matched as (
             or status = 'unknown'
             or status = 'failed'
         )
+    order by id
+    limit %(most)s
 ),
 
 kept as (
@@ -40,10 +45,12 @@ kept as (
         gateway_id,
         priority
     from matched
-    where status = any(%(allowed)s::text[])
-    returning id
+    where status = any(%(allowed)s::text[]) and not %(dry_run)s
 )
 
 select
-    (select count(*) from matched) as matched,
-    (select count(*) from kept) as allowed
+    count(*) as matched,
+    count(*) filter (where status = any(%(allowed)s::text[])) as allowed,
+    count(*) filter (where status = any(%(allowed)s::text[]) and expired) as expired,
+    max(id) as last
+from matched

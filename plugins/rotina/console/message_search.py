@@ -100,8 +100,8 @@ def find(session: Session, wanted: MessageFilter, size: int, below: int | None, 
         least = max(first, top - look)
     conditions = [*_conditions(session, wanted), Message.id < top, Message.id >= least]
     most = MOST_COUNTED + 1 if below is None else size + 1
-    found = _newest(wanted, conditions, _gateway_ids(session, wanted.gateway), most)
-    found = found.cte("found").prefix_with("materialized")
+    newest = _newest(wanted, conditions, _gateway_ids(session, wanted.gateway), most)
+    found = newest.cte("found").prefix_with("materialized")
     page = select(found.c.id).order_by(found.c.id.desc()).limit(size + 1).subquery()
     # One row, so that thousands of numbers are counted where they are.
     row = session.execute(

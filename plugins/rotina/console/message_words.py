@@ -25,7 +25,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "transient": ("the gateway was slow or away", "o gateway estava lento ou fora do ar"),
     "configuration": (
         "a wrong setting, credential or template; the gateway was paused",
-        "configuração, credencial ou template errado; o gateway foi pausado",
+        "configuração, credencial ou modelo errado; o gateway foi pausado",
     ),
     "not_tried": ("no call was made; it goes again", "nenhuma chamada foi feita; vai de novo"),
     "cancelled": ("cancelled by a person", "cancelada por uma pessoa"),

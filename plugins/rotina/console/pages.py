@@ -118,6 +118,8 @@ def _route(
 
 
 def _parse(form: type[BaseModel], body: bytes) -> BaseModel:
+    if b"\\u0000" in body:  # the one character that PostgreSQL has no room for
+        raise HTTPException(422, gettext("The request has characters that nobody can type."))
     try:
         return form.model_validate_json(body or b"{}")
     except ValidationError as error:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from airflow.configuration import conf
 from psycopg import OperationalError
-from psycopg.errors import QueryCanceled
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy import exc
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -244,9 +244,12 @@ def _problem(error: Exception) -> HTTPException:
         return error
     if isinstance(error, SettingError):
         return HTTPException(422, str(error))
-    log.warning("The database refused: %s", type(getattr(error, "orig", error)).__name__)
+    cause = getattr(error, "orig", error)
+    log.warning("The database refused: %s", type(cause).__name__)
+    if isinstance(cause, LockNotAvailable):
+        return HTTPException(503, gettext("Others are at it. Try again in a moment."))
     if isinstance(error, exc.DBAPIError) and not isinstance(
-        error.orig, OperationalError | QueryCanceled
+        cause, OperationalError | QueryCanceled
     ):  # a mistake of ours
         raise error
     return HTTPException(503, gettext("The database does not answer, or took too long. Try again."))

@@ -84,8 +84,19 @@ class MessageFilter:
             raise SettingError("created_to", self.created_to.isoformat(), "must be after created_from")
 
 
-#: Messages by their ids, or by a filter.
-Selection = Sequence[int] | MessageFilter
+@dataclass(frozen=True)
+class Part:
+    """The next messages that match a filter; thousands at a time, so that dispatchers need not wait long."""
+
+    of: MessageFilter
+    above: int
+    """Number of the last message of the part before, 0 for the first."""
+    most: int
+    """Messages of a part, those with the lowest numbers."""
+
+
+#: Messages by their ids, by a filter, or the next ones of a filter.
+Selection = Sequence[int] | MessageFilter | Part
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,8 @@ class Done:
     (ids that are not in the queue), `busy` (a dispatcher did not let go of them). Only what is above zero."""
     audit_id: int | None
     """Key of the audit entry; None in a dry run."""
+    last: int | None = None
+    """Number of the last message of a Part, when there may be others above it."""
 
 
 def cancel(
@@ -145,7 +158,7 @@ def reorder(
     """
     if to not in ("front", "back"):
         raise SettingError("to", to, "must be front or back")
-    if isinstance(ids, MessageFilter):
+    if _filter_of(ids) is not None:
         raise SettingError("ids", "a filter", "an order is told by ids")
     values = {"ids": list(ids), "front": to == "front"}
     action = _Action("reorder", "move_messages", _PENDING, values, {"to": to}, prepare="place_messages")
@@ -169,7 +182,8 @@ def retry(
         SettingError: a wrong selection, an `expires_at` that is past or without time zone, or no login.
     """
     statuses: tuple[Status, ...] = ("failed",)
-    named = not isinstance(selection, MessageFilter) or "expired" in (selection.statuses or ())
+    wanted = _filter_of(selection)
+    named = wanted is None or "expired" in (wanted.statuses or ())
     if named and expires_at is not None:
         statuses = ("failed", "expired")
     return _resend("retry", statuses, connection, selection, login, expires_at=expires_at, dry_run=dry_run)
@@ -257,31 +271,37 @@ class _Action:
 
     def run(self, connection: psycopg.Connection, selection: Selection, login: str, *, dry_run: bool) -> Done:
         check_text("login", login)
-        values = {**_compiled(connection, selection), "allowed": list(self.allowed)}
+        values = {
+            **_compiled(connection, selection),
+            "allowed": list(self.allowed),
+            "refuse_expired": self.refuse_expired,
+            "dry_run": dry_run,
+        }
         with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
             if not dry_run:
                 _execute(cursor, "lock_operators")
             _execute(cursor, "create_selection")
             (found,) = _execute(cursor, "select_messages", values).fetchall()
-            changed = 0 if dry_run else self._change(cursor)
-            left = self._left(cursor)
+            if dry_run:
+                changed = found["allowed"] - found["expired"]
+                left = {"expired": found["expired"], "status": 0}
+            else:
+                changed = self._change(cursor)
+                left = self._left(cursor)
+                left["busy"] = left.pop("eligible")
             _execute(cursor, "drop_selection")
-            eligible = left.pop("eligible")
             selected = found["matched"]
             left["status"] += found["matched"] - found["allowed"]
-            if not isinstance(selection, MessageFilter):
-                selected = len(selection)
+            if _filter_of(selection) is None:
+                selected = len(values["ids"])
                 left["not_found"] = selected - found["matched"]
-            if dry_run:
-                changed = eligible
-            else:
-                left["busy"] = eligible
             left_out = {why: number for why, number in left.items() if number}
             audit_id = None
             if not dry_run:
                 details = {**self.details, "selected": selected, "left_out": left_out}
                 audit_id = record_audit(connection, login, self.name, _target(selection), details, changed)
-        return Done(self.name, selected, changed, left_out, audit_id)
+        more = isinstance(selection, Part) and found["matched"] == selection.most
+        return Done(self.name, selected, changed, left_out, audit_id, found["last"] if more else None)
 
     def _change(self, cursor: psycopg.Cursor[dict[str, Any]]) -> int:
         """Change what may be changed; what somebody has in hand is tried again for a second."""
@@ -349,8 +369,20 @@ def _change_gateway(
     return Done(action, 1, changed, {} if changed else {"status": 1}, audit_id)
 
 
+def _filter_of(selection: Selection) -> MessageFilter | None:
+    """The filter of a selection; None of one by ids."""
+    if isinstance(selection, Part):
+        return selection.of
+    return selection if isinstance(selection, MessageFilter) else None
+
+
 def _compiled(connection: psycopg.Connection, selection: Selection) -> dict[str, Any]:
     """The values of select_messages.sql; what is not asked for is None."""
+    if isinstance(selection, Part):
+        check_range("above", selection.above, 0, 2**63 - 1)
+        check_range("most", selection.most, 1, 2**31)
+        part = {"above": selection.above, "most": selection.most}
+        return {**_compiled(connection, selection.of), **part}
     if not isinstance(selection, MessageFilter):
         _check_ids(selection)
         nothing = MessageFilter()
@@ -377,6 +409,8 @@ def _filter_values(selection: MessageFilter) -> dict[str, Any]:
     return {
         **values,
         "ids": None,
+        "above": None,
+        "most": None,
         "gateway_id": None,
         "template_ids": None,
         "statuses": statuses,
@@ -400,6 +434,9 @@ def _check_instant(field_name: str, value: dt.datetime | None) -> None:
 
 def _target(selection: Selection) -> dict[str, Any]:
     """A selection as an audit entry has it."""
+    if isinstance(selection, Part):
+        above = {"above": selection.above} if selection.above else {}
+        return {**_target(selection.of), **above}
     if not isinstance(selection, MessageFilter):
         return {"ids": list(selection)}
     asked = {name: value for name, value in asdict(selection).items() if value not in (None, False)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, urlencode
@@ -34,10 +35,12 @@ from rotina.console.pages import Page, connect, database_of, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.errors import SettingError
 from rotina.messaging import operations
-from rotina.messaging.operations import Done, MessageFilter, Selection, Status
+from rotina.messaging.email_frames import Frame, frame_of, with_frame
+from rotina.messaging.operations import Done, MessageFilter, Part, Selection, Status
 from rotina.models import (
     AuditEntry,
     DeliveryEvent,
+    EmailFrame,
     Gateway,
     Message,
     MessageArchive,
@@ -55,6 +58,12 @@ MOST_OPEN = 1_000
 
 #: Messages that may be named one by one for an action.
 MOST_NAMED = 500
+
+#: Messages of a filter that are changed in one transaction, which dispatchers and other people wait for.
+PART = 10_000
+
+#: How long one request changes part after part; the page then asks for the rest, and tells how far it is.
+SECONDS_OF_A_REQUEST = 4.0
 
 ActionName = Literal[
     "cancel", "set_priority", "front", "back", "retry", "release", "confirm_sent", "confirm_failed"
@@ -76,6 +85,17 @@ ALLOWED: dict[ActionName, tuple[Status, ...]] = {
 BY_IDS_ONLY: tuple[ActionName, ...] = ("front", "back")
 
 
+class SoFar(BaseModel):
+    """What the requests before changed of the messages that a filter finds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    above: int = Field(0, ge=0, lt=2**63)
+    """Number of the last message that was looked at."""
+    records: int = Field(0, ge=0, lt=2**53)
+    left_out: int = Field(0, ge=0, lt=2**53)
+
+
 class Asked(BaseModel):
     """An action on messages: those of `ids`, or all that match the filter of a page's address."""
 
@@ -88,6 +108,8 @@ class Asked(BaseModel):
     expires_at: NaiveDatetime | None = None
     """By the clock of the business dates."""
     reason: str | None = Field(None, max_length=1_000)
+    so_far: SoFar | None = None
+    """Of a filter: go on from there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +186,7 @@ class MessageQueue(Page):
             in_line=in_line,
             open_counts=open_counts,
             statuses=get_args(Status),
+            actions=[name for name in ALLOWED if _may_find(name, wanted)],
             gateways=gateways,
             templates=templates,
             origins=_ORIGINS,
@@ -220,6 +243,7 @@ class MessageQueue(Page):
             events = _events(session, message)
             runs = {event.run_id for event in events if event.run_id} | {message.run_id}
             found = session.scalars(select(Run).where(Run.id.in_(runs - {None}))).all()
+            payload = _whole_payload(session, message.payload)
         return self.render(
             request,
             "message_queue_item.html",
@@ -228,8 +252,9 @@ class MessageQueue(Page):
             archived_at=getattr(message, "archived_at", None),
             gateway=gateway,
             approved=template,
-            text=_text(message, template),
-            html=_html(message.payload),
+            payload=payload,
+            text=_text(payload, template),
+            html=payload["html"] if isinstance(payload.get("html"), str) else None,
             events=events,
             runs={run.id: run for run in found},
             actions=[name for name, statuses in ALLOWED.items() if message.status in statuses],
@@ -239,23 +264,34 @@ class MessageQueue(Page):
     @post("/preview", Right.ACT, Asked)
     def preview(self, request: Request, body: Asked) -> dict[str, Any]:
         """What an action would do; nothing is changed."""
-        done = self._do(request, body, dry_run=True)
+        selection = _selection(body)
+        if selection is None:
+            done = Done(body.action, 0, 0, {}, None)
+        else:
+            with connect(request, LONG_MILLISECONDS) as connection:
+                done = _run(connection, body, selection, caller_of(request).login, dry_run=True)
         return {"records": done.records, "facts": _facts(body.action, done)}
 
     @post("/apply", Right.ACT, Asked)
     def apply(self, request: Request, body: Asked) -> dict[str, Any]:
-        """Do it."""
-        done = self._do(request, body, dry_run=False)
-        if done.audit_id is None:
-            raise HTTPException(422, gettext("None of these messages has a status that allows it."))
-        return {"message": _told(body.action, done), "records": done.records}
+        """Do it: to all that are named, or to as many of a filter as a few seconds allow.
 
-    def _do(self, request: Request, asked: Asked, *, dry_run: bool) -> Done:
-        selection = _selection(asked)
+        `more` of the answer, if there is more, is the `so_far` of the next request.
+        """
+        selection = _selection(body)
         if selection is None:
-            return Done(asked.action, 0, 0, {}, None)
+            raise HTTPException(422, gettext("None of these messages has a status that allows it."))
+        login = caller_of(request).login
         with connect(request, LONG_MILLISECONDS) as connection:
-            return _run(connection, asked, selection, caller_of(request).login, dry_run=dry_run)
+            if isinstance(selection, MessageFilter):
+                so_far, is_done = _run_parts(connection, body, selection, login)
+            else:
+                so_far, is_done = _added(SoFar(), _run(connection, body, selection, login)), True
+        return {
+            "message": _told(body.action, so_far),
+            "records": so_far.records,
+            "more": None if is_done else so_far.model_dump(),
+        }
 
 
 # -- what is asked for --------------------------------------------------------------------------------------
@@ -295,7 +331,10 @@ def filter_of(given: QueryParams) -> MessageFilter:
     """
 
     def text(name: str) -> str | None:
-        return given.get(name, "").strip() or None
+        value = given.get(name, "").strip() or None
+        if value and "\0" in value:
+            raise SettingError(name, value, "has a character that nobody can type")
+        return value
 
     first, last = _day("from", given.get("from")), _day("to", given.get("to"))
     wanted = MessageFilter(
@@ -340,8 +379,34 @@ def _selection(asked: Asked) -> Selection | None:
     return dataclasses.replace(wanted, statuses=statuses) if statuses else None
 
 
+def _may_find(action: ActionName, wanted: MessageFilter) -> bool:
+    """Whether messages of a filter may have a status that an action may change."""
+    return wanted.statuses is None or not set(ALLOWED[action]).isdisjoint(wanted.statuses)
+
+
+def _run_parts(
+    connection: psycopg.Connection, asked: Asked, wanted: MessageFilter, login: str
+) -> tuple[SoFar, bool]:
+    """Change part after part, each in its own transaction with its audit entry; and whether that was all."""
+    so_far = asked.so_far or SoFar()
+    ends = time.monotonic() + SECONDS_OF_A_REQUEST
+    while True:
+        done = _run(connection, asked, Part(wanted, so_far.above, PART), login)
+        so_far = _added(so_far, done)
+        if done.last is None or time.monotonic() >= ends:
+            return so_far, done.last is None
+
+
+def _added(so_far: SoFar, done: Done) -> SoFar:
+    return SoFar(
+        above=done.last or so_far.above,
+        records=so_far.records + done.records,
+        left_out=so_far.left_out + sum(done.left_out.values()),
+    )
+
+
 def _run(
-    connection: psycopg.Connection, asked: Asked, selection: Selection, login: str, *, dry_run: bool
+    connection: psycopg.Connection, asked: Asked, selection: Selection, login: str, *, dry_run: bool = False
 ) -> Done:
     expires_at = asked.expires_at.replace(tzinfo=ZONE) if asked.expires_at else None
     match asked.action:
@@ -352,7 +417,7 @@ def _run(
                 raise SettingError("priority", None, "is needed")
             return operations.set_priority(connection, selection, login, asked.priority, dry_run=dry_run)
         case "front" | "back":
-            assert not isinstance(selection, MessageFilter)
+            assert not isinstance(selection, MessageFilter | Part)
             return operations.reorder(connection, selection, login, asked.action, dry_run=dry_run)
         case "retry":
             return operations.retry(connection, selection, login, expires_at=expires_at, dry_run=dry_run)
@@ -387,7 +452,7 @@ def _facts(action: ActionName, done: Done) -> list[tuple[str, str]]:
     return [(changed[action], number(done.records)), *rest]
 
 
-def _told(action: ActionName, done: Done) -> str:
+def _told(action: ActionName, done: SoFar) -> str:
     """What was done, in a sentence or two."""
     n = done.records
     told = {
@@ -404,7 +469,7 @@ def _told(action: ActionName, done: Done) -> str:
             "%(num)s message noted as failed.", "%(num)s messages noted as failed.", n
         ),
     }[action] % {"num": number(n)}
-    left = sum(done.left_out.values())
+    left = done.left_out
     if left:
         told += " " + ngettext("%(num)s was left alone.", "%(num)s were left alone.", left) % {
             "num": number(left)
@@ -541,12 +606,19 @@ def _action_name(action: str) -> str:
     }.get(action, action)
 
 
-def _text(message: Message | MessageArchive, template: MessageTemplate | None) -> str | None:
+def _whole_payload(session: Session, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is sent; the HTML of an e-mail within its frame, as the recipient gets it."""
+    key = frame_of(payload)
+    found = session.get(EmailFrame, key) if key is not None else None
+    return with_frame(payload, Frame(found.html)) if found else payload
+
+
+def _text(payload: Mapping[str, Any], template: MessageTemplate | None) -> str | None:
     """What the recipient reads: the text of an e-mail, or the template with its variables filled in."""
-    text = message.payload.get("text")
+    text = payload.get("text")
     if isinstance(text, str):
         return text
-    variables = message.payload.get("variables")
+    variables = payload.get("variables")
     if template is None or not isinstance(variables, list):
         return None
 
@@ -555,12 +627,6 @@ def _text(message: Message | MessageArchive, template: MessageTemplate | None) -
         return str(variables[index]) if 0 <= index < len(variables) else place[0]
 
     return re.sub(r"\{\{ *([0-9]{1,4}) *\}\}", fill, template.body)
-
-
-def _html(payload: Mapping[str, Any]) -> str | None:
-    """The HTML of an e-mail."""
-    html = payload.get("html")
-    return html if isinstance(html, str) else None
 
 
 def _words() -> dict[str, Any]:

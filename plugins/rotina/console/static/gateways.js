@@ -72,8 +72,18 @@
         const button = event.target.closest("button[data-pause]");
         if (!button) return;
         const content = document.getElementById("pause-form").content.firstElementChild.cloneNode(true);
-        const wanted = await rotina.confirm({ title: button.dataset.title, content, button: texts.pause, danger: true });
-        if (wanted) rotina.act(button, button.dataset.pause, { reason: content.querySelector("input").value });
+        const reason = content.querySelector("input");
+        content.addEventListener("input", () => {
+            content.dispatchEvent(new CustomEvent("ready", { detail: Boolean(reason.value.trim()), bubbles: true }));
+        });
+        const wanted = await rotina.confirm({
+            title: button.dataset.title,
+            content,
+            button: texts.pause,
+            danger: true,
+            waits: true,
+        });
+        if (wanted) rotina.act(button, button.dataset.pause, { reason: reason.value });
     });
 
     load();

@@ -36,7 +36,8 @@
         if (event.target === all || event.target === scope || event.target.matches("[data-choose]")) showChosen();
     });
 
-    function selection() {
+    function selection(button) {
+        if ("query" in button.dataset) return { query: button.dataset.query };
         if (single) return { ids: [Number(single.dataset.message)] };
         if (scope.value === "filter") return { query: card.dataset.filter };
         const ids = chosen();
@@ -74,6 +75,49 @@
         return list;
     }
 
+    /** The bar that tells how far a long action is; `stopped()` tells whether somebody wants no more of it. */
+    function progress(of) {
+        const shown = document.getElementById("action-progress").content.firstElementChild.cloneNode(true);
+        const bar = shown.querySelector("progress");
+        const words = shown.querySelector("[data-words]");
+        let stopped = false;
+        shown.querySelector("button").addEventListener("click", () => (stopped = true));
+        bar.max = of;
+        return {
+            show(text, records) {
+                if (!shown.isConnected) document.getElementById("alertContainer").replaceChildren(shown);
+                words.textContent = text;
+                bar.value = Math.min(records, of);
+            },
+            stopped: () => stopped,
+        };
+    }
+
+    /** Do it, request after request, until nothing is left to do or somebody stops it. */
+    async function apply(body, of) {
+        const buttons = document.querySelectorAll("button[data-action]");
+        buttons.forEach((button) => (button.disabled = true));
+        const bar = progress(of);
+        let told;
+        try {
+            do {
+                told = await rotina.post(texts.apply, told ? { ...body, so_far: told.more } : body);
+                if (told.more) bar.show(told.message, told.records);
+            } while (told.more && !bar.stopped());
+        } catch (error) {
+            if (told) {
+                rotina.reload({ message: `${told.message} ${error.message}`, kind: "danger" });
+                return;
+            }
+            rotina.tell(error.message, "danger");
+            buttons.forEach((button) => (button.disabled = false));
+            showChosen();
+            return;
+        }
+        if (told.more) rotina.reload({ message: `${told.message} ${texts.stopped}`, kind: "warning" });
+        else rotina.reload({ message: told.message, kind: told.records ? "success" : "warning" });
+    }
+
     document.addEventListener("click", async (event) => {
         const button = event.target.closest("button[data-action]");
         if (!button) return;
@@ -81,30 +125,43 @@
         const dialog = document.querySelector(`template[data-dialog="${action}"]`);
         const form = dialog.content.firstElementChild.cloneNode(true);
         const shown = form.querySelector("[data-preview]");
-        const whose = selection();
+        const whose = selection(button);
         const body = () => ({ action, ...whose, ...values(form) });
 
         let asked = 0;
+        let records = 0;
+        function showReady() {
+            const detail = records > 0 && !form.querySelector(":invalid");
+            form.dispatchEvent(new CustomEvent("ready", { detail, bubbles: true }));
+        }
         async function preview() {
             const mine = (asked += 1);
             shown.textContent = texts.counting;
+            records = 0;
+            showReady();
             try {
                 const told = await rotina.post(texts.preview, body());
-                if (mine === asked) shown.replaceChildren(facts(told.facts));
+                if (mine !== asked) return;
+                records = told.records;
+                shown.replaceChildren(facts(told.facts));
+                showReady();
             } catch (error) {
                 if (mine === asked) shown.textContent = error.message;
             }
         }
 
         form.addEventListener("change", preview);
-        preview();
-        const wanted = await rotina.confirm({
-            title: dialog.dataset.title,
+        form.addEventListener("input", showReady);
+        const answered = rotina.confirm({
+            title: button.dataset.of ? `${dialog.dataset.title}: ${button.dataset.of}` : dialog.dataset.title,
             button: dialog.dataset.button,
+            dismiss: dialog.dataset.dismiss,
             danger: "danger" in dialog.dataset,
             content: form,
+            waits: true,
         });
-        if (wanted) rotina.act(button, texts.apply, body());
+        preview();
+        if (await answered) apply(body(), records);
     });
 
     showChosen();

@@ -66,11 +66,13 @@ window.rotina = (function () {
 
     /**
      * A dialog of our own: Airflow's frame lets no page call confirm(). Resolves to true when its button was
-     * pressed, to false when it was closed.
+     * pressed, to false when it was closed, or when another one is open (a second click).
      * @param {{title: string, text?: string, facts?: [string, string][], button?: string, danger?: boolean,
-     *     content?: Node}} options
+     *     content?: Node, dismiss?: string, waits?: boolean}} options - with `waits` the button is for pressing only while the
+     *     content says so: new CustomEvent("ready", { detail: true, bubbles: true })
      */
     function confirm(options) {
+        if (document.querySelector("body > .modal[aria-modal]")) return Promise.resolve(false);
         return new Promise((resolve) => {
             const modal = element("div", "modal modal-blur fade");
             modal.tabIndex = -1;
@@ -98,11 +100,13 @@ window.rotina = (function () {
             }
             if (options.content) body.append(options.content);
             const footer = element("div", "modal-footer");
-            const cancel = element("button", "btn me-auto", texts.cancel);
+            const cancel = element("button", "btn me-auto", options.dismiss || texts.cancel);
             cancel.type = "button";
             cancel.dataset.bsDismiss = "modal";
             const go = element("button", `btn btn-${options.danger ? "danger" : "primary"}`, options.button || texts.confirm);
             go.type = "button";
+            go.disabled = Boolean(options.waits);
+            body.addEventListener("ready", (event) => (go.disabled = !event.detail));
             footer.append(cancel, go);
             content.append(header, body, footer);
             dialog.append(content);
@@ -124,7 +128,7 @@ window.rotina = (function () {
         });
     }
 
-    /** Load the page anew, which then tells `message` of an answer, and offers its `undo`. */
+    /** Load the page anew, which then tells `message` of an answer in the colour of `kind`, and offers its `undo`. */
     function reload(answer) {
         if (answer.message) sessionStorage.setItem("rotina.told", JSON.stringify(answer));
         window.location.reload();
@@ -148,7 +152,7 @@ window.rotina = (function () {
     if (told) {
         sessionStorage.removeItem("rotina.told");
         const answer = JSON.parse(told);
-        tell(answer.message, "success", answer.undo);
+        tell(answer.message, answer.kind || "success", answer.undo);
     }
 
     // A link to a page of Airflow opens there: the frame may not lead its window elsewhere, its page may.
