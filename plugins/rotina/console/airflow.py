@@ -15,6 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+#: Nothing is looked up by it: the call does not leave the process.
+_BASE_URL = "http://airflow"
+
 #: What of a request tells Airflow who asks, and how.
 _CARRIED = ("authorization", "cookie", "referer", "accept-language")
 
@@ -29,7 +32,6 @@ class Airflow:
     def __init__(self, request: Request) -> None:
         self._application: ASGIApp = request.scope["rotina.airflow"]
         self._headers = {name: value for name, value in request.headers.items() if name in _CARRIED}
-        self._base_url = f"{request.url.scheme}://{request.url.netloc}"
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:
         """What Airflow answers to GET /api/v2/`path`.
@@ -65,7 +67,7 @@ class Airflow:
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self._application, raise_app_exceptions=False)
         async with httpx.AsyncClient(
-            transport=transport, base_url=self._base_url, headers=self._headers, timeout=60, trust_env=False
+            transport=transport, base_url=_BASE_URL, headers=self._headers, timeout=60, trust_env=False
         ) as client:
             return await client.request(method, f"/api/v2/{path}", **arguments)
 

@@ -11,26 +11,36 @@ internet could send (see also the signed token of starlette-admin, which the con
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import jinja2
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.configuration import conf
-from anyio import CapacityLimiter
-from fastapi import HTTPException
+from anyio import CapacityLimiter, fail_after
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rotina.console.database import WORKERS
 from rotina.console.language import choose, get_locale, gettext, set_locale
-from rotina.console.rights import Right, find_caller
+from rotina.console.rights import Right, caller_of, find_login
 
 log = logging.getLogger(__name__)
+
+#: Requests of one login that work at a time; further ones wait, and leave room for the others.
+WORKERS_PER_LOGIN = WORKERS - 2
+#: How long a request waits for its turn, and how long its body may take to arrive (seconds).
+TURN_SECONDS = 20
+BODY_SECONDS = 30
+#: The longest body, which is that of an e-mail template (bytes).
+MOST_BYTES = 2_000_000
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"
@@ -94,7 +104,7 @@ class Gate:
         self._public = public
         self._rules = rules
         self._templates = templates
-        self._turns = CapacityLimiter(WORKERS)
+        self._turns = _Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or (scope["type"] == "http" and self._is_public(scope)):
@@ -105,46 +115,59 @@ class Gate:
             return
         request = Request(scope, receive)
         set_locale(choose(request.headers.get("accept-language", "")))
-        answer = await self._check(request)
-        if isinstance(answer, Response):
+        try:
+            rule = await self._check(request)
+            if rule is None or rule.is_file:
+                await self._app(_placed(scope), receive, _guarded(send, keep=rule is not None))
+                return
+            # Before it has its turn: a body that never ends must keep nobody else waiting.
+            receive = await _read(request)
+            async with self._turns.of(caller_of(request).login):
+                await self._app(_placed(scope), receive, _guarded(send))
+        except ClientDisconnect:
+            log.info("Nobody waits for the answer to %s %s any more", request.method, request.url.path)
+        except HTTPException as refusal:
+            answer = self._refuse(request, refusal.status_code, refusal.detail)
             await answer(scope, receive, _guarded(send))
-        elif answer is None or answer.is_file:
-            await self._app(scope, receive, _guarded(send))
-        else:
-            async with self._turns:
-                await self._app(scope, receive, _guarded(send, store=False))
 
     def _is_public(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is Match.FULL for route in self._public)
 
-    async def _check(self, request: Request) -> Response | Rule | None:
-        """The refusal of a request; else what is declared of its route, if there is such a route."""
+    async def _check(self, request: Request) -> Rule | None:
+        """What is declared of the route of a request, if there is such a route.
+
+        Raises:
+            HTTPException: it is refused.
+        """
         try:
-            caller = await find_caller(request)
+            login = await find_login(request)
         except HTTPException as error:
-            return self._refuse(request, error.status_code)
-        request.state.caller = caller
+            raise _refusal(error.status_code) from error
         try:
             rule = self._rules.find(request.scope)
-        except UndeclaredRouteError:
+        except UndeclaredRouteError as error:
             log.exception("Refused to everybody")
-            return self._refuse(request, 403)
+            raise _refusal(403) from error
+        except ValueError as error:  # a number in the address with thousands of digits
+            raise _refusal(404) from error
+        if rule is not None and rule.is_file:
+            return rule
+        caller = request.state.caller = await login.caller()
         if not caller.may(rule.right if rule else Right.READ):
             log.info("%s may not %s %s", caller.login, request.method, request.url.path)
-            return self._refuse(request, 403)
+            raise _refusal(403)
         if "%00" in request.url.query or "\0" in request.url.path:
-            return self._refuse(request, 400)
+            raise _refusal(400)
         if rule is None or request.method in SAFE_METHODS:
             return rule
         if not _is_ours(request, by_cookie=caller.by_cookie):
             log.warning("%s %s of another site is refused", request.method, request.url.path)
-            return self._refuse(request, 403, gettext("The request came from another site."))
+            raise HTTPException(403, gettext("The request came from another site."))
         if not _is_media(request, rule.media):
-            return self._refuse(request, 415)
+            raise _refusal(415)
         return rule
 
-    def _refuse(self, request: Request, status: int, detail: str | None = None) -> Response:
-        detail = detail or _reason(status)
+    def _refuse(self, request: Request, status: int, detail: str) -> Response:
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
         if "text/html" not in request.headers.get("accept", ""):
             return JSONResponse({"detail": detail}, status, headers)
@@ -152,9 +175,76 @@ class Gate:
             language=get_locale(),
             status=status,
             detail=detail,
-            login_url=get_auth_manager().get_url_login(next_url=str(request.url)) if status == 401 else None,
+            login_url=_login_url(request) if status == 401 else None,
         )
         return HTMLResponse(content, status, headers)
+
+
+class _Turns:
+    """Who may be at work behind the gate at the same time: some requests, and fewer of one login."""
+
+    def __init__(self) -> None:
+        self._all = CapacityLimiter(WORKERS)
+        # Of those who ask now; the others' are forgotten.
+        self._own: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, login: str) -> AsyncIterator[None]:
+        """The turn of a request.
+
+        Raises:
+            HTTPException: 503, the others are at it for too long.
+        """
+        own = self._own.setdefault(login, CapacityLimiter(WORKERS_PER_LOGIN))
+        async with AsyncExitStack() as stack:
+            try:
+                with fail_after(TURN_SECONDS):
+                    await stack.enter_async_context(own)
+                    await stack.enter_async_context(self._all)
+            except TimeoutError as error:
+                raise _refusal(503) from error
+            yield
+
+
+async def _read(request: Request) -> Receive:
+    """A `receive` that has the body of a request already.
+
+    Raises:
+        HTTPException: 408 or 413, it takes too long or is too long.
+    """
+    body = bytearray()
+    try:
+        with fail_after(BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise _refusal(413)
+    except TimeoutError as error:
+        raise _refusal(408) from error
+    messages: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await request.receive()
+
+    return receive
+
+
+def _placed(scope: Scope) -> Scope:
+    """The scope of a request that knows no host, so that every address that is made of it is a path.
+
+    What stands in front of Airflow may have another name, and speak TLS: only the browser knows.
+    """
+    return {**scope, "headers": [one for one in scope["headers"] if one[0] != b"host"], "server": None}
+
+
+def _login_url(request: Request) -> str:
+    """Where Airflow logs people in, and leads back from."""
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return get_auth_manager().get_url_login(next_url=here)
+
+
+def _refusal(status: int) -> HTTPException:
+    return HTTPException(status, _reason(status))
 
 
 def _reason(status: int) -> str:
@@ -162,7 +252,11 @@ def _reason(status: int) -> str:
         400: gettext("The address has characters that nobody can type."),
         401: gettext("You are not logged in to Airflow, or your session is over."),
         403: gettext("Your role in Airflow does not allow this."),
+        404: gettext("There is no such page or record."),
+        408: gettext("The request did not arrive in time. Try again."),
+        413: gettext("The request is too long."),
         415: gettext("The request is in a form that is not taken here."),
+        503: gettext("Others are at it. Try again in a moment."),
     }.get(status, gettext("This is not possible."))
 
 
@@ -185,16 +279,15 @@ def _is_media(request: Request, media: Sequence[str]) -> bool:
     return not has_body
 
 
-def _guarded(send: Send, *, store: bool = True) -> Send:
-    """`send` with the headers that keep a page to itself."""
+def _guarded(send: Send, *, keep: bool = False) -> Send:
+    """`send` with the headers that keep a page to itself; of what may be kept, that the browser asks for news."""
 
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-            if not store:
-                headers.setdefault("Cache-Control", "no-store")
+            headers.setdefault("Cache-Control", "no-cache" if keep else "no-store")
         await send(message)
 
     return guarded

@@ -9,6 +9,8 @@ window.rotina = (function () {
         const isJson = (reply.headers.get("Content-Type") || "").startsWith("application/json");
         const answer = isJson ? await reply.json() : await reply.text();
         if (reply.ok) return answer;
+        // The token of our pages is missing or old: starlette-admin says so in words of its own.
+        if (reply.status === 403 && !isJson) throw new Error(texts.reload);
         throw new Error(isJson && typeof answer.detail === "string" ? answer.detail : texts.failed);
     }
 
