@@ -186,11 +186,8 @@ def test_the_page_of_a_day_is_its_proof(
     owner: psycopg.Connection, spool: Path, open_console: OpenConsole
 ) -> None:
     set_up_batch(owner, DAY)
-    run = insert(
-        owner, "crm.run", routine="daily_file_batch", program="crm_lote", dag_run_id="scheduled__x",
-        attempt=1, run_type="scheduled", business_date=DAY, status="succeeded", started_at=local("2024-03-01 05:30"),
-        ended_at=local("2024-03-01 05:31"),
-    )[0]  # fmt: skip
+    add_run(owner, "daily_file_batch", DAY, "2024-03-01 05:30", run_type="scheduled")
+    ((run, dag_run_id),) = owner.execute("select id, dag_run_id from crm.run")
     folder = made(owner, spool, delivered="2024-03-01 05:31", run_id=run)
     page = open_console("viewer").get(f"/rotina/files/days/{DAY}").text
     text = text_of(page)
@@ -201,7 +198,7 @@ def test_the_page_of_a_day_is_its_proof(
     assert "Read again there, and equal 1 Mar 2024 05:31" in text
     assert "Acknowledged by the partner" not in text  # this one acknowledges nothing
     assert f"/rotina/runs/{run}" in page
-    assert "/dags/daily_file_batch/runs/scheduled__x" in page
+    assert f"/dags/daily_file_batch/runs/{dag_run_id}" in page
     assert "Download" not in text  # nor may a viewer run it
     assert "Run this day" not in text
     assert open_console("user").get(f"/rotina/files/days/{DAY}").text.count("/batches/7/") == 5

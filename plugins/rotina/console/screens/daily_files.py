@@ -320,7 +320,7 @@ def _stands(request: Request, backfill: Backfill) -> dict[str, int]:
         .order_by(Run.id)
     )
     with database_of(request).sessions() as session:
-        newest = dict(session.execute(query).tuples().all())
+        newest = {run.business_date: run.status for run in session.execute(query)}
     return dict(Counter(newest.values()))
 
 
