@@ -27,10 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from rotina.console import ConsoleApp
+from rotina.console import ConsoleApp, previews
+from rotina.console.previews import PREVIEWS, Preview
 from rotina.models import Base
 from tests.console.conftest import OpenConsole
-from tests.console.test_roles import url
+from tests.console.examples import examples
+from tests.console.test_roles import send, url
 
 #: Ends an attribute, a text and a script, and begins one of its own. A page that shows it as it is runs it.
 PAYLOAD = """'"></script></textarea><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"""
@@ -47,6 +49,9 @@ MEANT: dict[str, Any] = {
     "monitoring_profile.layout": "inactivity_digest",
     "monitoring_profile.processes": ["ticket"],
     "monitoring_profile.transfer_to_login": None,
+    # A day that was missed, for which the list of routines tells why.
+    "run.business_date": dt.date.today() - dt.timedelta(days=1),  # noqa: DTZ011
+    "run.started_at": dt.datetime.now(dt.UTC) - dt.timedelta(days=40),
     "run.changed": 0,
     "run.unchanged": 0,
     "run.skipped": 0,
@@ -147,6 +152,32 @@ def test_no_screen_runs_what_people_wrote(
         assert "49" not in re.findall(r"&lt;img src=x onerror=alert\(2\)&gt;(\d+)", reply.text)
         shown += "alert(1)" in reply.text
     assert shown > 0  # the screens did show the rows
+
+
+def test_no_fragment_runs_what_people_wrote(
+    open_console: OpenConsole, scripted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pages' scripts put into a page: dialogs, and everything that a preview answers."""
+    client = open_console("admin")
+    found = Preview(1, [PAYLOAD], [[PAYLOAD]], details={"rules": PAYLOAD})
+    monkeypatch.setattr(previews, "preview", lambda *_: found)
+    replies = {
+        f"{routine} {mode}": client.get(f"/rotina/routines/{routine}/form", params={"mode": mode})
+        for routine in PREVIEWS
+        for mode in ("now", "later", "missed", "preview")
+    }
+    for routine in PREVIEWS:
+        replies[f"preview of {routine}"] = client.post_json(f"/rotina/routines/{routine}/preview", {})
+    for example in examples():
+        if example.action is None:
+            replies[example.path] = send(client, example)
+    showing = set()
+    for name, reply in replies.items():
+        assert reply.status_code in (200, 404, 422), (name, reply.text[:300])
+        if reply.headers["content-type"].startswith("text/html"):
+            assert not any(live in reply.text for live in LIVE), name
+            showing |= {name} if "alert(1)" in reply.text else set()
+    assert {"class_transition missed", *(f"preview of {routine}" for routine in PREVIEWS)} <= showing
 
 
 def test_a_search_is_shown_as_text(console: ConsoleApp, open_console: OpenConsole) -> None:

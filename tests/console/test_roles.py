@@ -22,6 +22,7 @@ from rotina.console import ConsoleApp, unsubscribe, webhooks
 from rotina.console.grids import Grid
 from rotina.console.pages import Declared
 from rotina.console.rights import Right
+from rotina.runs.agenda import load_agenda
 from tests.console.conftest import ORIGIN, ROLES, ConsoleClient, OpenConsole, token
 from tests.console.examples import Example, examples, parameters, queries
 
@@ -160,7 +161,37 @@ def test_a_role_without_rights_sees_nothing(
     monkeypatch.setattr(type(get_auth_manager()), "is_authorized_dag", lambda *_, **__: False)
     client = open_console("admin")
     for declared in console.state.console.declared:
-        assert ask_without_token(client, declared).status_code == 403, declared
+        if not declared.is_file:  # those say nothing
+            assert ask_without_token(client, declared).status_code == 403, declared
+
+
+def test_a_right_on_the_dags_of_others_opens_nothing(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An auth manager with rights for each DAG: without one named, it answers for any."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    seen = {"marketing_report"}
+    started = {"marketing_report"}
+
+    def is_authorized(
+        _: Any, *, method: str, user: Any, access_entity: Any = None, details: Any = None
+    ) -> bool:
+        known = seen if method == "GET" else started
+        return bool(known) if details is None else details.id in known
+
+    monkeypatch.setattr(type(get_auth_manager()), "is_authorized_dag", is_authorized)
+    client = open_console("op")
+    assert client.get("/rotina/routines").status_code == 403
+    ours = {entry.routine for entry in load_agenda().programs}
+    seen |= ours - {"queue_dispatch"}
+    assert client.get("/rotina/routines").status_code == 403
+    seen |= ours
+    assert client.get("/rotina/routines").status_code == 200
+    path = "/rotina/routines/class_transition/requests"
+    assert client.post_json(path, {}).status_code == 403
+    started |= ours
+    assert client.post_json(path, {}).status_code == 200
 
 
 def ask_without_token(client: ConsoleClient, declared: Declared) -> Response:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
@@ -21,11 +21,11 @@ import jinja2
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.configuration import conf
 from anyio import CapacityLimiter, fail_after
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import MutableHeaders, URLPath
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rotina.console.database import WORKERS
@@ -229,12 +229,24 @@ async def _read(request: Request) -> Receive:
     return receive
 
 
+class _Paths:
+    """Makes the addresses of a router without a scheme."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def url_path_for(self, name: str, /, **parameters: Any) -> URLPath:
+        """As Router.url_path_for, which `request.url_for` calls."""
+        return URLPath(str(self._router.url_path_for(name, **parameters)))
+
+
 def _placed(scope: Scope) -> Scope:
     """The scope of a request that knows no host, so that every address that is made of it is a path.
 
     What stands in front of Airflow may have another name, and speak TLS: only the browser knows.
     """
-    return {**scope, "headers": [one for one in scope["headers"] if one[0] != b"host"], "server": None}
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return {**scope, "headers": headers, "server": None, "scheme": "", "router": _Paths(scope["router"])}
 
 
 def _login_url(request: Request) -> str:
@@ -280,7 +292,7 @@ def _is_media(request: Request, media: Sequence[str]) -> bool:
 
 
 def _guarded(send: Send, *, keep: bool = False) -> Send:
-    """`send` with the headers that keep a page to itself; of what may be kept, that the browser asks for news."""
+    """`send` with the headers that keep a page to itself; what may be kept is asked for anew."""
 
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
