@@ -86,9 +86,9 @@ def test_a_row_has_what_a_person_asks_about(
         priority=3,
         tries=2,
         origin="billing_messages",
-        created_at=dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC),
-        send_after=dt.datetime(2026, 11, 20, 13, tzinfo=dt.UTC),
-        expires_at=dt.datetime(2026, 11, 21, 3, tzinfo=dt.UTC),
+        created_at=dt.datetime(2025, 11, 20, 12, tzinfo=dt.UTC),
+        send_after=dt.datetime(2025, 11, 20, 13, tzinfo=dt.UTC),
+        expires_at=dt.datetime(2025, 11, 21, 3, tzinfo=dt.UTC),
     )
     page = viewer.get("/rotina/queue").text
     for text in (
@@ -102,9 +102,9 @@ def test_a_row_has_what_a_person_asks_about(
         "Boleto vencido",
         "Ana · 129,90 · 20/11/2026",
         "Billing messages",
-        "20 Nov 2026 09:00",
-        "20 Nov 2026 10:00",
-        "21 Nov 2026 00:00",
+        "20 Nov 2025 09:00",
+        "20 Nov 2025 10:00",
+        "21 Nov 2025 00:00",
         "1 message\n",
     ):
         assert text in page, text
@@ -441,6 +441,31 @@ def test_an_archived_message_is_shown_with_its_attempts_and_without_actions(
     assert "data-action" not in page
 
 
+@pytest.mark.parametrize(
+    ("action", "details", "expected"),
+    [
+        ("reorder", {"to": "front"}, "place: to the front"),
+        ("retry", {"expires_at": "2026-11-21T12:00:00+00:00"}, "expires at: 21 Nov 2026 09:00"),
+        ("confirm", {"outcome": "failed", "reason": "<b>no trace</b>"}, "outcome: Failed"),
+        ("set_priority", {"priority": 2}, "priority: 2"),
+    ],
+)
+def test_what_people_did_is_told_in_words(
+    owner: psycopg.Connection,
+    gateway: int,
+    viewer: ConsoleClient,
+    action: str,
+    details: dict[str, Any],
+    expected: str,
+) -> None:
+    number = add_message(owner, gateway)
+    target = {"ids": [number]}
+    insert(owner, "crm.audit_entry", login="bia", action=action, target=target, details=details, records=1)
+    page = viewer.get(f"/rotina/queue/{number}").text
+    assert f">{expected}</div>" in page
+    assert "<b>no trace" not in page
+
+
 def test_an_email_is_shown_in_a_frame_that_runs_nothing(
     owner: psycopg.Connection, gateway: int, viewer: ConsoleClient
 ) -> None:
@@ -672,6 +697,15 @@ def test_retry(owner: psycopg.Connection, gateway: int, user: ConsoleClient) -> 
     assert set(statuses(owner)) == {"waiting"}
     (expires_at,) = {row["expires_at"] for row in messages(owner)}
     assert expires_at == dt.datetime.fromisoformat(f"{later}-03:00")
+
+
+def test_a_new_end_that_is_past_is_refused_in_the_language_of_the_page(
+    owner: psycopg.Connection, gateway: int, open_console: OpenConsole
+) -> None:
+    number = add_message(owner, gateway, status="failed")
+    asked = {"action": "retry", "ids": [number], "expires_at": "2020-01-01T00:00"}
+    reply = open_console("user", "pt-BR").post_json("/rotina/queue/preview", asked)
+    assert (reply.status_code, "já passou" in reply.json()["detail"]) == (422, True)
 
 
 def test_the_unknown_are_released_or_settled(

@@ -35,13 +35,23 @@ used as (
     insert into crm.gateway_usage (gateway_id) select id from gateway
 ),
 
+template as (
+    insert into crm.message_template (gateway_id, code, name, gateway_template_id, body, variables, status)
+    select
+        id, 'aviso', 'Aviso de vencimento', 'gw-aviso',
+        'Olá, {{{{1}}}}! Seu boleto de R$ {{{{2}}}} vence em {{{{3}}}}.',
+        array['first_name', 'value', 'due_on'], 'approved'
+    from gateway
+    returning id
+),
+
 added as (
     insert into crm.message (
-        gateway_id, dedupe_key, origin, origin_key, customer_id, recipient, recipient_name, payload, status,
-        ready, reason, error, tries, created_at, send_after, expires_at
+        gateway_id, template_id, dedupe_key, origin, origin_key, customer_id, recipient, recipient_name,
+        payload, status, ready, reason, error, tries, created_at, send_after, expires_at
     )
     select
-        g.id, 'avisos:' || s.status || n, 'billing_messages', n::text, 900000 + n,
+        g.id, t.id, 'avisos:' || s.status || n, 'billing_messages', n::text, 900000 + n,
         '+5511900000' || lpad(n::text, 3, '0'),
         (array['Ana Souza', 'Bruno Lima', 'Comercial Almeida Ltda'])[1 + n % 3],
         '{{"template": "aviso", "variables": ["Ana", "129,90", "20/11/2026"]}}',
@@ -49,6 +59,7 @@ added as (
         now() - interval '1 hour', now() - interval '1 hour', now() + interval '1 day'
     from
         gateway as g,
+        template as t,
         (
             values
                 ('waiting', {WAITING}, null, null, 0),
@@ -78,6 +89,7 @@ _REMOVE = (
     f"delete from crm.message_attempt where message_id in "
     f"(select id from crm.message where gateway_id in ({_OURS}))",
     f"delete from crm.message where gateway_id in ({_OURS})",
+    f"delete from crm.message_template where gateway_id in ({_OURS})",
     f"delete from crm.gateway_usage where gateway_id in ({_OURS})",
     f"delete from crm.send_window where gateway_id in ({_OURS})",
     f"delete from crm.gateway where code = '{GATEWAY}'",
@@ -188,6 +200,7 @@ def test_messages_are_found_chosen_and_read_in_full(
     expect(console.get_by_role("heading", name="What became of it")).to_be_visible()
     expect(console.locator(".timeline-of > li")).to_have_count(3)
     expect(console.get_by_text("Service Unavailable")).to_be_visible()
+    expect(console.get_by_text("Seu boleto de R$ 129,90 vence em 20/11/2026.")).to_be_visible()
     screenshot(page, "console-message")
     assert by_status(stack)["failed"] == FAILED
 

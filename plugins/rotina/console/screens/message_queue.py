@@ -28,7 +28,7 @@ from rotina.console import message_search, message_words, words
 from rotina.console.database import LONG_MILLISECONDS
 from rotina.console.export import Columns, Export
 from rotina.console.grids import MOST_COUNTED
-from rotina.console.language import ZONE, duration, gettext, ngettext, number
+from rotina.console.language import ZONE, duration, gettext, instant, ngettext, number
 from rotina.console.language import lazy_gettext as _
 from rotina.console.message_search import Place
 from rotina.console.pages import Page, connect, database_of, get, post
@@ -409,6 +409,8 @@ def _run(
     connection: psycopg.Connection, asked: Asked, selection: Selection, login: str, *, dry_run: bool = False
 ) -> Done:
     expires_at = asked.expires_at.replace(tzinfo=ZONE) if asked.expires_at else None
+    if expires_at is not None and expires_at <= dt.datetime.now(dt.UTC):
+        raise HTTPException(422, gettext("The new end of their time is past; they would not be sent."))
     match asked.action:
         case "cancel":
             return operations.cancel(connection, selection, login, dry_run=dry_run)
@@ -584,7 +586,8 @@ def _audit(session: Session, message: Message | MessageArchive) -> list[AuditEnt
     return list(session.scalars(query.order_by(AuditEntry.at).limit(100)).all())
 
 
-def _told_details(details: Mapping[str, Any]) -> dict[str, Any]:
+def _told_details(details: Mapping[str, Any]) -> dict[str, str]:
+    """What an audit entry has beside the action, in words."""
     titles = {
         "priority": gettext("priority"),
         "to": gettext("place"),
@@ -592,7 +595,16 @@ def _told_details(details: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": gettext("outcome"),
         "reason": gettext("reason"),
     }
-    return {titles[name]: details[name] for name in titles if details.get(name) is not None}
+    places = {"front": gettext("to the front"), "back": gettext("to the back")}
+
+    def words_of(name: str, value: Any) -> str:
+        if name == "to":
+            return places.get(value, str(value))
+        if name == "outcome":
+            return message_words.status_name(value)
+        return instant(dt.datetime.fromisoformat(value)) if name == "expires_at" else str(value)
+
+    return {titles[name]: words_of(name, details[name]) for name in titles if details.get(name) is not None}
 
 
 def _action_name(action: str) -> str:
