@@ -13,6 +13,22 @@ from rotina.local.postgres import AIRFLOW_DATABASE, ROTINA_DATABASE, TASK_ROLE, 
 from rotina.local.settings import REPOSITORY, LocalSettings
 
 TIME_ZONE = "America/Sao_Paulo"
+#: Libraries that most tasks use. None of ours: a change of those is seen by the next task.
+_PRELOADED = (
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.providers.postgres.hooks.postgres",
+    "airflow.providers.http.hooks.http",
+    "airflow.providers.smtp.hooks.smtp",
+    "airflow.dag_processing.dagbag",
+    "asyncpg",
+    "jinja2",
+    "psycopg",
+    "pydantic",
+    "holidays",
+    "yaml",
+)
 #: Logins of the embedded Airflow, each with the Airflow role of the same name.
 LOGINS = ("admin", "op", "user", "viewer")
 
@@ -90,6 +106,11 @@ def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> 
         "AIRFLOW__API_AUTH__JWT_SECRET": own.jwt_secret,
         # With the default of one second a chain of small tasks takes three times as long.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        # Tasks are forked from a process that has read the libraries already, instead of reading them each.
+        "AIRFLOW__SCHEDULER__MP_START_METHOD": "forkserver",
+        "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": ",".join(_PRELOADED),
+        # They begin before the API server of a busy machine is awake; the default of five seconds fails them.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # How long a worker may take to notice that its task has ended; the default is five seconds.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # A DAG file that changed is read within seconds; to read all of them every half minute, as is the
