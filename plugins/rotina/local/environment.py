@@ -13,8 +13,9 @@ from rotina.local.postgres import AIRFLOW_DATABASE, ROTINA_DATABASE, TASK_ROLE, 
 from rotina.local.settings import REPOSITORY, LocalSettings
 
 TIME_ZONE = "America/Sao_Paulo"
-#: Libraries that most tasks use. None of ours: a change of those is seen by the next task.
-_PRELOADED = (
+#: Libraries that most tasks use (docker-compose.yaml has them too). None of ours: a change of those is seen
+#: by the next task.
+PRELOADED = (
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
@@ -108,7 +109,7 @@ def airflow_environment(settings: LocalSettings, postgres: EmbeddedPostgres) -> 
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         # Tasks are forked from a process that has read the libraries already, instead of reading them each.
         "AIRFLOW__SCHEDULER__MP_START_METHOD": "forkserver",
-        "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": ",".join(_PRELOADED),
+        "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": ",".join(PRELOADED),
         # They begin before the API server of a busy machine is awake; the default of five seconds fails them.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # How long a worker may take to notice that its task has ended; the default is five seconds.
