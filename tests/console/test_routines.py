@@ -286,6 +286,54 @@ def test_a_preview_with_a_wrong_setting_says_which(open_console: OpenConsole) ->
     assert (none.status_code, "has no preview" in none.json()["detail"]) == (422, True)
 
 
+@pytest.mark.parametrize(
+    ("routine", "params", "words"),
+    [
+        ("birthday_emails", {"subject": 5}, "subject = 5: must be a text"),
+        ("birthday_emails", {"template": {"a": 1}}, "template = {'a': 1}: must be a text"),
+        ("birthday_emails", {"template": None}, "template: must not be empty"),
+        ("birthday_emails", {"gateway": 7}, "gateway = 7: must be a text"),
+        ("birthday_emails", {"leap_day_rule": "x"}, "leap_day_rule = 'x': is not among the choices"),
+        ("birthday_emails", {"days_late": True}, "days_late = True: must be a whole number"),
+        ("birthday_emails", {"days_late": 32}, "days_late = 32: must be at most 31"),
+        ("birthday_emails", {"template": "a\0b"}, "the character NUL"),
+        ("billing_messages", {"x\0": "b"}, "the character NUL"),
+        ("billing_messages", {"x": "b"}, "x: is not among the params of this routine"),
+        ("billing_messages", {"dry_run": "yes"}, "dry_run = 'yes': must be true or false"),
+        ("class_transition", {"audience": 3}, "audience = 3: must be a text"),
+        ("class_transition", {"wait_minutes": -1}, "wait_minutes = -1: must be at least 0"),
+        ("inactivity_monitor", {"profile": {"a": 1}}, "profile = {'a': 1}: must be a text"),
+        ("account_status_update", {"business_date": "2020-01-01"}, "business_date: is not among the params"),
+    ],
+)
+def test_a_preview_with_a_wrong_param_says_which(
+    open_console: OpenConsole, routine: str, params: dict[str, Any], words: str
+) -> None:
+    reply = open_console("user").post_json(f"/rotina/routines/{routine}/preview", {"params": params})
+    assert reply.status_code == 422
+    assert words in reply.json()["detail"]
+
+
+def test_what_is_written_like_nul_is_a_text(open_console: OpenConsole) -> None:
+    params = {"template": r"a\u0000"}
+    reply = open_console("user").post_json("/rotina/routines/birthday_emails/preview", {"params": params})
+    assert "NUL" not in reply.json()["detail"]
+
+
+def test_a_subject_which_is_executed_is_for_those_who_may_ask_for_a_run(open_console: OpenConsole) -> None:
+    url = "/rotina/routines/birthday_emails"
+    asked = {"params": {"subject": "{{ name }}"}}
+    refused = open_console("viewer", "pt-BR").post_json(f"{url}/preview", asked)
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == "Seu perfil no Airflow não permite isso."
+    assert open_console("user").post_json(f"{url}/preview", asked).status_code != 403
+    assert open_console("viewer").post_json(f"{url}/preview", {"params": {"subject": ""}}).status_code != 403
+    for role, offered in (("viewer", False), ("user", True)):
+        form = open_console(role).get(f"{url}/form?mode=preview").text
+        assert ('data-param="subject"' in form) is offered
+        assert 'data-param="template"' in form
+
+
 def test_the_tasks_of_a_run_go_to_the_queue_that_was_asked_for(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -112,6 +112,26 @@ def check_business_date(business_date: dt.date | None, entry: Entry, due: dt.dat
             day(business_date),
             gettext("will not have begun when the run is due, on %(day)s") % {"day": day(due_on)},
         )
+
+
+def check_params(fields: Sequence[Field], params: Mapping[str, Any]) -> None:
+    """Refuse what a DAG does not ask for, or not so: names it has not, values of another kind.
+
+    Args:
+        fields: those of the DAG, as `fields` tells them; the business date and the queue are none.
+        params: the value of each.
+
+    Raises:
+        SettingError: one is wrong; it is named as in the DAG.
+    """
+    known = {field.name: field for field in fields}
+    for name, value in params.items():
+        field = known.get(name)
+        if field is None:
+            raise SettingError(name, None, gettext("is not among the params of this routine"))
+        problem = _problem(field, value)
+        if problem is not None:
+            raise SettingError(name, value, problem)
 
 
 def check_queue(agenda: Agenda, queue: str | None) -> None:
@@ -222,6 +242,38 @@ def _waiting(run: Mapping[str, Any]) -> Waiting:
         run["triggering_user_name"],
         run["conf"] or {},
     )
+
+
+def _problem(field: Field, value: Any) -> str | None:
+    """What is wrong with the value of a field."""
+    if value is None:
+        return None if field.may_be_empty else gettext("must not be empty")
+    if field.kind == "choice":
+        known = [choice for choice, _ in field.choices]
+        return None if value in known else gettext("is not among the choices")
+    is_number = not isinstance(value, bool)
+    fits, what = {
+        "text": (isinstance(value, str), gettext("must be a text")),
+        "boolean": (isinstance(value, bool), gettext("must be true or false")),
+        "integer": (is_number and isinstance(value, int), gettext("must be a whole number")),
+        "number": (is_number and isinstance(value, int | float), gettext("must be a number")),
+        "date": (_is_date(value), gettext("must be a date, as 2026-11-20")),
+    }[field.kind]
+    if not fits:
+        return what
+    if field.least is not None and value < field.least:
+        return gettext("must be at least %(least)s") % {"least": field.least}
+    if field.most is not None and value > field.most:
+        return gettext("must be at most %(most)s") % {"most": field.most}
+    return None
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _field(name: str, param: Mapping[str, Any]) -> Field:

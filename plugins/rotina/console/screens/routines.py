@@ -174,6 +174,9 @@ class Routines(Page):
         """The fields of a dialog: of a run now or later, of a preview, or of missed days."""
         entry, mode, airflow = _entry(request), _mode(request), Airflow(request)
         details = airflow.get(f"dags/{entry.routine}/details")
+        fields = requests.fields(details)
+        if not caller_of(request).may(Right.ACT):
+            fields = [field for field in fields if field.name not in previews.EXECUTED]
         now = dt.datetime.now(entry.zone)
         missed, unfinished = [], None
         if mode == "missed":
@@ -189,7 +192,7 @@ class Routines(Page):
             missed=missed,
             unfinished=unfinished,
             yesterday=now.date() - dt.timedelta(days=1),
-            fields=requests.fields(details),
+            fields=fields,
             takes_date=requests.takes_business_date(details) and mode != "missed",
             queues=load_agenda().queues,
             today=now.date(),
@@ -256,6 +259,10 @@ class Routines(Page):
         entry = _entry(request)
         on = body.business_date or today_in(entry.zone)
         requests.check_business_date(on, entry, dt.datetime.now(dt.UTC))
+        details = Airflow(request).get(f"dags/{entry.routine}/details")
+        requests.check_params(requests.fields(details), body.params)
+        if not caller_of(request).may(Right.ACT) and any(map(body.params.get, previews.EXECUTED)):
+            raise HTTPException(403, gettext("Your role in Airflow does not allow this."))
         with _previews.take(), connect(request, LONG_MILLISECONDS) as connection:
             found = previews.preview(connection, entry.routine, on, body.params)
         return self.fragment(request, "routine_preview.html", entry=entry, on=on, preview=found)
