@@ -202,6 +202,9 @@ def test_a_run_for_later_waits_is_listed_and_can_be_cancelled(open_console: Open
         ({"queue": "nowhere"}, "not among the queues"),
         ({"params": {"dry_run": "x"}}, "dry_run"),
         ({"params": {"wait_minutes": -1}}, "wait_minutes"),
+        ({"params": {"business_date": "2030-01-01"}}, "business_date: is not among the params"),
+        ({"params": {"queue": "nowhere"}}, "queue: is not among the params"),
+        ({"date": TOMORROW, "hour": "10:00", "params": {"business_date": "2030-01-01"}}, "business_date"),
         ({"date": "tomorrow", "hour": "09:30"}, "date"),
         ({"nonsense": 1}, "nonsense"),
     ],
@@ -443,6 +446,15 @@ def test_days_that_cannot_be_run_are_refused(
     )
     assert answer.status_code == 422
     assert problem in answer.json()["detail"]
+    assert backfills() == []
+
+
+@pytest.mark.parametrize("name", ["business_date", "queue", "nonsense"])
+def test_a_backfill_takes_no_params_but_those_of_its_form(open_console: OpenConsole, name: str) -> None:
+    body = {"first_on": str(ago(3)), "last_on": str(ago(2)), "params": {name: "2030-01-01"}}
+    answer = open_console("user").post_json(BACKFILLS, body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == f"{name}: is not among the params of this routine"
     assert backfills() == []
 
 

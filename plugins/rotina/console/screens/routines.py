@@ -211,12 +211,15 @@ class Routines(Page):
         due = requests.due_at(entry, body.date, body.hour, now) if body.date and body.hour else None
         requests.check_business_date(body.business_date, entry, due or now)
         requests.check_queue(load_agenda(), body.queue)
+        airflow = Airflow(request)
+        details = airflow.get(f"dags/{entry.routine}/details")
+        requests.check_params(requests.fields(details), body.params)
         conf = requests.conf_of(body.business_date, body.params, body.queue)
         with connect(request) as connection, connection.transaction():
             target = {"routine": entry.routine}
             details = {"conf": conf, "due_at": due.isoformat() if due else None}
             record_audit(connection, caller_of(request).login, "ask_for_run", target, details)
-            run_id = requests.ask(Airflow(request), entry.routine, conf, due, now)
+            run_id = requests.ask(airflow, entry.routine, conf, due, now)
         return {"message": requests.in_words(entry, due), "dag_run_id": run_id}
 
     @post("/{routine}/backfills", Right.ACT, Backfill)
@@ -227,12 +230,15 @@ class Routines(Page):
             raise HTTPException(404, gettext("This routine has no days that could be made up."))
         number = requests.check_days(entry, body.first_on, body.last_on, dt.datetime.now(dt.UTC))
         requests.check_queue(load_agenda(), body.queue)
+        airflow = Airflow(request)
+        details = airflow.get(f"dags/{entry.routine}/details")
+        requests.check_params(requests.fields(details), body.params)
         conf = requests.conf_of(None, body.params, body.queue)
         with connect(request) as connection, connection.transaction():
             target = {"routine": entry.routine}
             details = {"conf": conf, "first_on": str(body.first_on), "last_on": str(body.last_on)}
             record_audit(connection, caller_of(request).login, "ask_for_backfill", target, details, number)
-            backfills.ask(Airflow(request), entry.routine, body.first_on, body.last_on, conf)
+            backfills.ask(airflow, entry.routine, body.first_on, body.last_on, conf)
         asked = ngettext("%(num)s day begins now", "%(num)s days run now, one after the other", number)
         return {"message": f"{words.named(entry.routine, 'routine')}: {asked % {'num': number}}."}
 
