@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -11,7 +13,7 @@ import pytest
 from airflow.models import DagModel, DagRun, TaskInstance
 from airflow.models.backfill import Backfill
 from airflow.utils.session import create_session
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from rotina.console import previews
 from rotina.console.execution_requests import check_days
@@ -53,6 +55,32 @@ def row(page: str, routine: str) -> str:
 
 def text(html: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def waiting(client: ConsoleClient) -> str:
+    """The list of the runs that wait."""
+    return text(client.get("/rotina/routines").text.partition('id="waiting"')[2])
+
+
+def set_running(*, but: str | None = None) -> None:
+    """Airflow begins all runs that wait, but for one."""
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id != (but or "")).values(state="running"))
+
+
+@contextmanager
+def paused(routine: str) -> Iterator[None]:
+    """Meanwhile the routine is paused in Airflow."""
+    _set_paused(routine, True)
+    try:
+        yield
+    finally:
+        _set_paused(routine, False)
+
+
+def _set_paused(routine: str, value: bool) -> None:
+    with create_session() as session:
+        session.execute(update(DagModel).where(DagModel.dag_id == routine).values(is_paused=value))
 
 
 def ask(client: ConsoleClient, **body: Any) -> Any:
@@ -108,13 +136,8 @@ def test_the_bar_has_a_day_for_each_of_thirty(
 
 
 def test_a_paused_routine_says_so(open_console: OpenConsole) -> None:
-    with create_session() as session:
-        session.get(DagModel, "birthday_emails").is_paused = True
-    try:
+    with paused("birthday_emails"):
         page = open_console("viewer").get("/rotina/routines").text
-    finally:
-        with create_session() as session:
-            session.get(DagModel, "birthday_emails").is_paused = False
     assert "paused in Airflow" in row(page, "birthday_emails")
     assert "paused in Airflow" not in row(page, "class_transition")
 
@@ -174,15 +197,15 @@ def test_a_run_for_later_waits_is_listed_and_can_be_cancelled(open_console: Open
     (run,) = dag_runs()
     assert run.run_after.astimezone(ZONE).strftime("%Y-%m-%d %H:%M") == f"{TOMORROW} 09:30"
 
-    waiting = text(client.get("/rotina/routines").text.partition('id="waiting"')[2])
-    assert "Transição de classes" in waiting
-    assert f"business_date {TOMORROW}" in waiting
-    assert "user" in waiting
+    shown = waiting(client)
+    assert "Transição de classes a sua hora" in shown
+    assert f"business_date {TOMORROW}" in shown
+    assert "user" in shown
 
     cancelled = client.post_json(f"{REQUESTS}/{run.run_id}/cancel")
     assert cancelled.json()["message"] == "O pedido foi cancelado."
     assert dag_runs() == []
-    assert "Ninguém pediu" in client.get("/rotina/routines").text
+    assert "Nenhuma execução está em espera." in waiting(client)
     assert client.post_json(f"{REQUESTS}/{run.run_id}/cancel").status_code == 404
     undo = cancelled.json()["undo"]
     assert undo["label"] == "Pedir de novo"
@@ -219,12 +242,72 @@ def test_a_wrong_request_is_refused_in_words_and_nothing_is_made(
     assert owner.execute("select from crm.audit_entry").fetchall() == []
 
 
+def test_a_run_that_is_due_waits_until_airflow_begins_it(open_console: OpenConsole) -> None:
+    """It is listed with what it waits for, and can be cancelled and asked for anew."""
+    client = open_console("user")
+    run_id = ask(client, params={"dry_run": True}).json()["dag_run_id"]
+    assert "Airflow, which begins it in a moment" in waiting(client)
+    for _ in range(4):
+        ask(client)
+    set_running(but=run_id)
+    assert "room: 4 runs are at work" in waiting(client)
+    told = ask(client).json()["message"]
+    assert told == "Class transition was asked for. It waits for room: 4 runs are at work."
+    cancelled = client.post_json(f"{REQUESTS}/{run_id}/cancel")
+    assert cancelled.status_code == 200
+    assert run_id not in [run.run_id for run in dag_runs()]
+    undo = cancelled.json()["undo"]
+    assert client.post_json(undo["url"], undo["body"]).status_code == 200
+    assert dag_runs()[-1].conf == {"dry_run": True}
+
+
 def test_what_has_begun_cannot_be_cancelled(open_console: OpenConsole) -> None:
     client = open_console("user")
-    run_id = ask(client, params={}).json()["dag_run_id"]
+    run_id = ask(client).json()["dag_run_id"]
+    set_running()
+    assert "No run waits." in waiting(client)
     reply = client.post_json(f"{REQUESTS}/{run_id}/cancel")
     assert (reply.status_code, len(dag_runs())) == (422, 1)
     assert "has begun" in reply.json()["detail"]
+
+
+def test_a_run_of_a_paused_routine_waits_and_it_is_said(open_console: OpenConsole) -> None:
+    client = open_console("user", "pt")
+    with paused("class_transition"):
+        form = client.get("/rotina/routines/class_transition/form?mode=now").text
+        assert "A rotina está pausada no Airflow: a execução espera" in form
+        assert "pausada" not in client.get("/rotina/routines/class_transition/form?mode=preview").text
+        answer = ask(client).json()
+        assert answer["message"] == (
+            "Transição de classes foi pedida. "
+            "Ela está pausada no Airflow: a execução espera até alguém a reativar."
+        )
+        assert "a rotina está pausada no Airflow" in waiting(client)
+        assert client.post_json(f"{REQUESTS}/{answer['dag_run_id']}/cancel").status_code == 200
+    assert "pausada" not in client.get("/rotina/routines/class_transition/form?mode=now").text
+
+
+def test_a_backfill_is_neither_listed_nor_cancelled_by_the_day(open_console: OpenConsole) -> None:
+    client = open_console("user")
+    client.post_json(BACKFILLS, {"first_on": str(ago(3)), "last_on": str(ago(2))})
+    first, _second = dag_runs()
+    assert "No run waits." in waiting(client)
+    reply = client.post_json(f"{REQUESTS}/{first.run_id}/cancel")
+    assert (reply.status_code, len(dag_runs())) == (422, 2)
+    assert "is a day of a backfill" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("conf", [{"queue": 5}, {"business_date": "never"}, {"business_date": {}}])
+def test_what_the_form_could_not_ask_for_is_cancelled_without_an_undo(
+    open_console: OpenConsole, conf: dict[str, Any]
+) -> None:
+    client = open_console("user")
+    run_id = ask(client, date=TOMORROW, hour="09:30").json()["dag_run_id"]
+    with create_session() as session:  # as somebody may ask Airflow itself
+        session.execute(update(DagRun).values(conf=conf))
+    reply = client.post_json(f"{REQUESTS}/{run_id}/cancel")
+    assert reply.json() == {"message": "The request was cancelled."}
+    assert dag_runs() == []
 
 
 def test_airflow_says_who_may_ask(open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ run by a backfill, which is asked for here too.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -28,8 +29,8 @@ MOST_DAYS = 100
 
 _WEEK = 7
 
-#: The most runs that are looked through for those that wait.
-_MOST_WAITING = 100
+#: Runs that Airflow tells at a time.
+_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,38 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A run that waits for its hour."""
+class ActiveRun:
+    """A run that waits or works, which is what Airflow counts against `max_active_runs`."""
 
     routine: str
     dag_run_id: str
+    state: str
+    """`queued` or `running`."""
+    run_type: str
+    """As Airflow has it: manual, scheduled, backfill, …"""
     due_at: dt.datetime
     asked_by: str | None
     params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Dag:
+    """Whether and how many runs of a routine may begin."""
+
+    paused: bool
+    most: int | None
+    """Airflow's `max_active_runs`; None: any number."""
+    active: Sequence[ActiveRun] = ()
+    """The runs that wait or work, the first one due first; those of a backfill do not count."""
+
+    def takes(self, number: int) -> bool:
+        """Whether Airflow takes a number of runs at a time."""
+        return self.most is None or number <= self.most
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a run that is due may begin."""
+        return self.takes(1 + sum(run.state == "running" for run in self.active))
 
 
 def fields(details: Mapping[str, Any]) -> list[Field]:
@@ -185,34 +210,65 @@ def check_days(entry: Entry, first: dt.date, last: dt.date, now: dt.datetime) ->
     return number
 
 
-def waiting(airflow: Airflow, routines: set[str], now: dt.datetime) -> list[Waiting]:
-    """The runs of some routines that wait for their hour, the next one first."""
-    found = airflow.get(
-        "dags/~/dagRuns",
-        state="queued",
-        run_after_gt=now.isoformat(),
-        order_by="run_after",
-        limit=_MOST_WAITING,
-    )
-    return [_waiting(run) for run in found["dag_runs"] if run["dag_id"] in routines]
-
-
-def cancel(airflow: Airflow, routine: str, dag_run_id: str, now: dt.datetime) -> Waiting:
-    """Cancel a run that waits for its hour; returns what it was.
+def active_runs(airflow: Airflow, routines: Sequence[str]) -> list[ActiveRun]:
+    """The runs of some routines that wait or work, but for those of backfills, the first one due first.
 
     Raises:
-        SettingError: it does not wait any more.
         AirflowError: Airflow refuses.
     """
-    path = f"dags/{quote(routine, safe='')}/dagRuns/{quote(dag_run_id, safe='')}"
-    run = airflow.get(path)
-    found = _waiting(run)
-    if run["state"] != "queued" or found.due_at <= now:
+    body = {"dag_ids": list(routines), "states": ["queued", "running"], "order_by": "run_after"}
+    found: list[ActiveRun] = []
+    for offset in itertools.count(0, _PAGE):
+        page = airflow.post("dags/~/dagRuns/list", {**body, "page_limit": _PAGE, "page_offset": offset})
+        found += map(_active, page["dag_runs"])
+        if len(page["dag_runs"]) < _PAGE:
+            break
+    return [run for run in found if run.run_type != "backfill"]
+
+
+def dag_of(details: Mapping[str, Any], active: Iterable[ActiveRun]) -> Dag:
+    """Of what Airflow tells of a DAG and of all the runs that wait or work: what tells when a run begins."""
+    mine = [run for run in active if run.routine == details["dag_id"]]
+    return Dag(details["is_paused"], details["max_active_runs"], mine)
+
+
+def waits_for(run: ActiveRun, dag: Dag, now: dt.datetime) -> str:
+    """What a queued run waits for, in words."""
+    if dag.paused:
+        return gettext("the routine is paused in Airflow")
+    if run.due_at > now:
+        return gettext("its hour")
+    if not dag.has_room:
+        return gettext("room: %(number)s runs are at work") % {"number": dag.most}
+    return gettext("Airflow, which begins it in a moment")
+
+
+def find_waiting(airflow: Airflow, routine: str, dag_run_id: str) -> ActiveRun:
+    """A run that waits and can be cancelled.
+
+    Raises:
+        SettingError: it does not wait any more, or is one of a backfill.
+        AirflowError: Airflow refuses.
+    """
+    run = _active(airflow.get(_path(routine, dag_run_id)))
+    if run.state != "queued":
         raise SettingError(
             gettext("Request"), dag_run_id, gettext("has begun, so that it cannot be cancelled any more")
         )
-    airflow.delete(path)
-    return found
+    if run.run_type == "backfill":
+        raise SettingError(
+            gettext("Request"), dag_run_id, gettext("is a day of a backfill; cancel that in Airflow")
+        )
+    return run
+
+
+def cancel(airflow: Airflow, run: ActiveRun) -> None:
+    """Cancel a run that waits.
+
+    Raises:
+        AirflowError: Airflow refuses, as when it has begun meanwhile.
+    """
+    airflow.delete(_path(run.routine, run.dag_run_id))
 
 
 def conf_of(business_date: dt.date | None, params: Mapping[str, Any], queue: str | None) -> dict[str, Any]:
@@ -225,19 +281,32 @@ def conf_of(business_date: dt.date | None, params: Mapping[str, Any], queue: str
     return conf
 
 
-def in_words(entry: Entry, due: dt.datetime | None) -> str:
+def in_words(entry: Entry, due: dt.datetime | None, dag: Dag) -> str:
     """What is told when a request was taken."""
-    routine = words.named(entry.routine, "routine")
-    if due is None:
-        return gettext("%(routine)s was asked for and begins now.") % {"routine": routine}
-    values = {"routine": routine, "at": instant(due)}
-    return gettext("%(routine)s is due on %(at)s.") % values
+    values = {"routine": words.named(entry.routine, "routine"), "at": instant(due)}
+    if due is not None:
+        told = gettext("%(routine)s is due on %(at)s.") % values
+    elif dag.paused or not dag.has_room:
+        told = gettext("%(routine)s was asked for.") % values
+    else:
+        told = gettext("%(routine)s was asked for and begins now.") % values
+    if dag.paused:
+        told += " " + gettext("It is paused in Airflow: the run waits until somebody ends that.")
+    elif due is None and not dag.has_room:
+        told += " " + gettext("It waits for room: %(number)s runs are at work.") % {"number": dag.most}
+    return told
 
 
-def _waiting(run: Mapping[str, Any]) -> Waiting:
-    return Waiting(
+def _path(routine: str, dag_run_id: str) -> str:
+    return f"dags/{quote(routine, safe='')}/dagRuns/{quote(dag_run_id, safe='')}"
+
+
+def _active(run: Mapping[str, Any]) -> ActiveRun:
+    return ActiveRun(
         run["dag_id"],
         run["dag_run_id"],
+        run["state"],
+        run["run_type"],
         dt.datetime.fromisoformat(run["run_after"]),
         run["triggering_user_name"],
         run["conf"] or {},
