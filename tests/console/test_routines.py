@@ -310,6 +310,55 @@ def test_what_the_form_could_not_ask_for_is_cancelled_without_an_undo(
     assert dag_runs() == []
 
 
+def test_requests_for_later_leave_the_schedule_a_place(open_console: OpenConsole) -> None:
+    client = open_console("user")
+    for hour in ("09:30", "10:30"):
+        assert ask(client, date=TOMORROW, hour=hour).status_code == 200
+    first = dag_runs()[0].run_id
+    set_running(but=first)
+    assert ask(client, date=TOMORROW, hour="11:30").status_code == 200
+    for role, locale, words in (
+        (
+            "user",
+            "en",
+            r"would leave the schedule no room: Airflow takes 4 .* the one at work, due on .* 10:30 \(user\)",
+        ),
+        ("op", "pt", r"deixaria a agenda sem vaga: .* a marcada para .* 09:30 \(user\), a em andamento"),
+    ):
+        refused = ask(open_console(role, locale), date=TOMORROW, hour="12:30")
+        assert refused.status_code == 422
+        assert re.search(words, refused.json()["detail"])
+        assert len(dag_runs()) == 3
+    assert "no room" not in client.get("/rotina/routines").text
+    assert ask(client).status_code == 200  # now: it will be over soon
+    shown = client.get("/rotina/routines").text
+    assert "no room for the schedule: 4 runs wait or work" in row(shown, "class_transition")
+    assert shown.count("no room") == 1
+    client.post_json(f"{REQUESTS}/{first}/cancel")
+    assert "no room" not in client.get("/rotina/routines").text
+
+
+def test_a_routine_without_a_schedule_needs_no_place(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agenda = load_agenda()
+    off = tuple(entry.model_copy(update={"active": False}) for entry in agenda.programs)
+    monkeypatch.setattr(
+        "rotina.console.screens.routines.load_agenda", lambda: agenda.model_copy(update={"programs": off})
+    )
+    client = open_console("user")
+    assert {ask(client, date=TOMORROW, hour="09:30").status_code for _ in range(5)} == {200}
+
+
+def test_the_days_of_a_backfill_take_no_place(open_console: OpenConsole) -> None:
+    client = open_console("user")
+    days = {"first_on": str(ago(6)), "last_on": str(ago(2))}
+    assert client.post_json(BACKFILLS, days).status_code == 200
+    assert len(dag_runs()) == 5
+    assert ask(client, date=TOMORROW, hour="09:30").status_code == 200
+    assert "no room" not in client.get("/rotina/routines").text
+
+
 def test_airflow_says_who_may_ask(open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our gate lets this user in; what Airflow allows them for this DAG is decided by Airflow."""
     from airflow.api_fastapi.app import get_auth_manager

@@ -80,6 +80,11 @@ class Dag:
         return self.most is None or number <= self.most
 
     @property
+    def takes_schedule(self) -> bool:
+        """Whether Airflow makes the runs of the schedule; it makes none while all places are taken."""
+        return self.takes(1 + len(self.active))
+
+    @property
     def has_room(self) -> bool:
         """Whether a run that is due may begin."""
         return self.takes(1 + sum(run.state == "running" for run in self.active))
@@ -167,6 +172,24 @@ def check_queue(agenda: Agenda, queue: str | None) -> None:
     """
     if queue is not None and queue not in agenda.queues:
         raise SettingError(gettext("Queue"), queue, gettext("is not among the queues of include/agenda.yaml"))
+
+
+def check_room(entry: Entry, dag: Dag) -> None:
+    """Refuse a request for later that would leave no place to the runs of the schedule.
+
+    Airflow counts runs that wait for their hour as active, and makes no scheduled run of a DAG that has
+    `max_active_runs` of them (airflow.models.dagrun.DagRun.active_runs_of_dags).
+
+    Raises:
+        SettingError: it would.
+    """
+    if entry.active and not dag.takes(len(dag.active) + 2):
+        problem = gettext(
+            "would leave the schedule no room: Airflow takes %(most)s runs of a routine, "
+            "those that wait included. There are %(runs)s. Cancel one that waits, or ask again when one is over."
+        )
+        runs = words.listed([_told(run) for run in dag.active])
+        raise SettingError(gettext("Request"), None, problem % {"most": dag.most, "runs": runs})
 
 
 def ask(
@@ -295,6 +318,13 @@ def in_words(entry: Entry, due: dt.datetime | None, dag: Dag) -> str:
     elif due is None and not dag.has_room:
         told += " " + gettext("It waits for room: %(number)s runs are at work.") % {"number": dag.most}
     return told
+
+
+def _told(run: ActiveRun) -> str:
+    values = {"at": instant(run.due_at), "who": run.asked_by or words.named(run.run_type, "run_type")}
+    if run.state == "queued":
+        return gettext("the one due on %(at)s (%(who)s)") % values
+    return gettext("the one at work, due on %(at)s (%(who)s)") % values
 
 
 def _path(routine: str, dag_run_id: str) -> str:

@@ -228,6 +228,8 @@ class Routines(Page):
         details = airflow.get(f"dags/{entry.routine}/details")
         requests.check_params(requests.fields(details), body.params)
         dag = requests.dag_of(details, requests.active_runs(airflow, [entry.routine]))
+        if due is not None:
+            requests.check_room(entry, dag)
         conf = requests.conf_of(body.business_date, body.params, body.queue)
         with connect(request) as connection, connection.transaction():
             target = {"routine": entry.routine}
