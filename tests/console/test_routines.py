@@ -359,6 +359,31 @@ def test_the_days_of_a_backfill_take_no_place(open_console: OpenConsole) -> None
     assert "no room" not in client.get("/rotina/routines").text
 
 
+def test_a_routine_of_another_zone_is_told_in_it(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agenda = load_agenda()
+    moved = tuple(
+        entry.model_copy(update={"timezone": "America/Manaus"}) if entry.program == "crm251" else entry
+        for entry in agenda.programs
+    )
+    monkeypatch.setattr(
+        "rotina.console.screens.routines.load_agenda", lambda: agenda.model_copy(update={"programs": moved})
+    )
+    client = open_console("user", "pt-BR")
+    told = ask(client, date=TOMORROW, hour="09:30").json()["message"]
+    assert told.endswith(" 09:30 (America/Manaus).")
+    assert " 09:30 (America/Manaus) Transição de classes" in waiting(client)
+    page = client.get("/rotina/routines").text
+    shown = text(row(page, "class_transition"))
+    assert "Todos os dias às 04:20 (America/Manaus)" in shown
+    assert re.search(r"próxima: (hoje|amanhã) 03:20 \(America/Manaus\)", shown)  # Airflow has the true agenda
+    assert "America" not in row(page, "birthday_emails")
+    url = "/rotina/routines/{}/form?mode=later"
+    assert "Os horários são os de America/Manaus." in client.get(url.format("class_transition")).text
+    assert "America" not in client.get(url.format("birthday_emails")).text
+
+
 def test_airflow_says_who_may_ask(open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our gate lets this user in; what Airflow allows them for this DAG is decided by Airflow."""
     from airflow.api_fastapi.app import get_auth_manager

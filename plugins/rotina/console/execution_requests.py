@@ -119,12 +119,12 @@ def due_at(entry: Entry, date: dt.date, hour: dt.time, now: dt.datetime) -> dt.d
     if due <= now:
         raise SettingError(
             gettext("Date and hour"),
-            instant(due),
+            instant(due, entry.zone),
             gettext(
                 "is past; it is now %(now)s. Choose a later date or hour. A missed day is run by a backfill, "
                 "from the list of the routines."
             )
-            % {"now": instant(now)},
+            % {"now": instant(now, entry.zone)},
         )
     return due
 
@@ -186,9 +186,10 @@ def check_room(entry: Entry, dag: Dag) -> None:
     if entry.active and not dag.takes(len(dag.active) + 2):
         problem = gettext(
             "would leave the schedule no room: Airflow takes %(most)s runs of a routine, "
-            "those that wait included. There are %(runs)s. Cancel one that waits, or ask again when one is over."
+            "those that wait included. There are %(runs)s. "
+            "Cancel one that waits, or ask again when one is over."
         )
-        runs = words.listed([_told(run) for run in dag.active])
+        runs = words.listed([_told(run, entry) for run in dag.active])
         raise SettingError(gettext("Request"), None, problem % {"most": dag.most, "runs": runs})
 
 
@@ -306,7 +307,7 @@ def conf_of(business_date: dt.date | None, params: Mapping[str, Any], queue: str
 
 def in_words(entry: Entry, due: dt.datetime | None, dag: Dag) -> str:
     """What is told when a request was taken."""
-    values = {"routine": words.named(entry.routine, "routine"), "at": instant(due)}
+    values = {"routine": words.named(entry.routine, "routine"), "at": instant(due, entry.zone)}
     if due is not None:
         told = gettext("%(routine)s is due on %(at)s.") % values
     elif dag.paused or not dag.has_room:
@@ -320,8 +321,11 @@ def in_words(entry: Entry, due: dt.datetime | None, dag: Dag) -> str:
     return told
 
 
-def _told(run: ActiveRun) -> str:
-    values = {"at": instant(run.due_at), "who": run.asked_by or words.named(run.run_type, "run_type")}
+def _told(run: ActiveRun, entry: Entry) -> str:
+    values = {
+        "at": instant(run.due_at, entry.zone),
+        "who": run.asked_by or words.named(run.run_type, "run_type"),
+    }
     if run.state == "queued":
         return gettext("the one due on %(at)s (%(who)s)") % values
     return gettext("the one at work, due on %(at)s (%(who)s)") % values

@@ -122,6 +122,7 @@ class Row:
 class Waiting:
     """What the list tells of a run that waits."""
 
+    entry: Entry
     run: requests.ActiveRun
     why: str
 
@@ -155,8 +156,9 @@ class Routines(Page):
                 "why": error.detail
             }
         dags = {routine: requests.dag_of(told, active) for routine, told in found.items()}
+        entry_of = {entry.routine: entry for entry in entries}
         waiting = [
-            Waiting(run, requests.waits_for(run, dags[run.routine], now))
+            Waiting(entry_of[run.routine], run, requests.waits_for(run, dags[run.routine], now))
             for run in active
             if run.state == "queued" and run.routine in dags
         ]
@@ -202,6 +204,7 @@ class Routines(Page):
             entry=entry,
             mode=mode,
             paused=details["is_paused"],
+            zone=entry.zone if entry.zone.key != ZONE.key else None,
             missed=missed,
             unfinished=unfinished,
             yesterday=now.date() - dt.timedelta(days=1),
