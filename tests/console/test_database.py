@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import psycopg
 import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import TimeoutError
 
-from rotina.console import database as module
 from rotina.console.database import SPARE, WORKERS, Database
 from rotina.errors import SettingError
 
@@ -69,17 +71,28 @@ def test_nothing_is_left_of_what_went_wrong(pool: Database, owner: psycopg.Conne
         assert connection.autocommit
 
 
-def test_the_pool_is_small(pool: Database) -> None:
-    assert pool.engine.pool.size() == WORKERS  # type: ignore[attr-defined]
-    assert pool.engine.pool._max_overflow == SPARE  # type: ignore[attr-defined]
+def test_the_pool_lends_so_many_and_no_more(pool: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool.engine.pool, "_timeout", 0)
+    with ExitStack() as lent:
+        for _ in range(WORKERS + SPARE):
+            lent.enter_context(pool.connect())
+        with pytest.raises(TimeoutError), pool.connect():
+            pass
+    with pool.connect():
+        pass
 
 
-def test_no_connection_is_made_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AIRFLOW_CONN_ERP_DB", raising=False)
-    database = Database()
-    with database.sessions() as session:
-        session.expire_all()
-    database.dispose()
+def test_no_connection_is_made_before_it_is_needed(pool: Database, owner: psycopg.Connection) -> None:
+    def connections() -> int:
+        return owner.execute(
+            "select from pg_stat_activity"
+            " where application_name = 'rotina console' and datname = current_database()"
+        ).rowcount
+
+    with pool.sessions() as session:
+        assert connections() == 0
+        session.execute(select(1))
+        assert connections() == 1
 
 
 def test_a_connection_without_a_database_is_refused_by_name(
@@ -96,7 +109,3 @@ def test_a_server_that_went_away_is_connected_to_again(pool: Database, owner: ps
     owner.execute("select pg_terminate_backend(%s)", [pid])
     with pool.connect() as connection:
         assert connection.info.backend_pid != pid
-
-
-def test_the_limits_leave_a_page_time_to_answer() -> None:
-    assert module.PAGE_MILLISECONDS < module.LONG_MILLISECONDS

@@ -56,6 +56,18 @@ def test_an_hour_that_the_clocks_leave_out_is_refused() -> None:
     assert requests.due_at(entry, dt.date(2026, 3, 8), dt.time(3, 30), now).hour == 7
 
 
+def test_the_hours_of_another_zone_are_told_in_it_and_it_is_named() -> None:
+    entry = ENTRY.model_copy(update={"timezone": "America/Manaus"})
+    due = requests.due_at(entry, TODAY, dt.time(12, 30), NOW)
+    assert due.isoformat() == "2026-11-22T16:30:00+00:00"
+    dag = requests.Dag(paused=False, most=4)
+    assert requests.in_words(entry, due, dag).endswith("is due on 22 Nov 2026 12:30 (America/Manaus).")
+    assert requests.in_words(ENTRY, due, dag).endswith("is due on 22 Nov 2026 13:30.")
+    with pytest.raises(SettingError, match=r"22 Nov 2026 10:59 \(America/Manaus\)") as refused:
+        requests.due_at(entry, TODAY, dt.time(10, 59), NOW)
+    assert "it is now 22 Nov 2026 11:00 (America/Manaus)" in str(refused.value)
+
+
 def test_a_business_date_may_be_the_day_it_runs_on_and_no_later() -> None:
     due = dt.datetime(2026, 11, 24, 1, 0, tzinfo=dt.UTC)  # 22:00 of the 23rd in São Paulo
     requests.check_business_date(None, ENTRY, due)

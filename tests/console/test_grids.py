@@ -14,15 +14,12 @@ import pytest
 from fastapi import FastAPI
 from httpx import Response
 from sqlalchemy import event
-from starlette.datastructures import FormData
-from starlette.requests import Request
 from starlette.routing import Mount
 from starlette_admin import IntegerField, StringField
-from starlette_admin.actions import ActionSelection
 
 from rotina.console import create_app, grids, site
-from rotina.console.grids import Grid, bulk_action, single_action
-from rotina.console.rights import Right, caller_of
+from rotina.console.grids import Grid
+from rotina.console.rights import Right
 from rotina.console.screens.audit import AuditLog
 from rotina.errors import SettingError
 from rotina.messaging.gateways import check_text, record_audit
@@ -61,15 +58,6 @@ class Teams(Grid):
         with connection.transaction():
             connection.execute("delete from crm.team where id = %(pk)s", {"pk": pk})
             record_audit(connection, login, "remove_team", {"team": pk}, {})
-
-    @bulk_action("shout", "Shout", Right.ACT, confirmation="Really?")
-    def shout(self, request: Request, selection: ActionSelection, form: FormData) -> str:
-        self.threads.append(threading.current_thread().name)
-        return f"{caller_of(request).login} shouted {form['words']} at {selection._pks}"
-
-    @single_action("refuse", "Refuse", Right.MAINTAIN)
-    def refuse(self, request: Request, pk: str, form: FormData) -> str:
-        raise SettingError("team", pk, "does not want to")
 
 
 @pytest.fixture
@@ -276,23 +264,3 @@ def test_rights_are_those_that_the_grid_declares(client: ConsoleClient, owner: p
     assert "/team/edit" in client.get("/rotina/team/list").text
     assert "/team/edit" not in user.get("/rotina/team/list").text
     assert owner.execute("select from crm.team").rowcount == 1
-
-
-def test_a_bulk_action_works_in_a_thread_and_tells_what_it_did(
-    client: ConsoleClient, owner: psycopg.Connection
-) -> None:
-    add_teams(owner, 2)
-    Teams.threads.clear()
-    user = as_role(client, "user")
-    done = user.post_form("/rotina/_api/team/action?name=shout&pks=1&pks=2", {"words": "<b>hey</b>"})
-    assert done.json() == {"redirect": f"{ORIGIN}/rotina/team/list"}
-    assert "AnyIO worker" in Teams.threads[0]
-    told = user.get("/rotina/team/list").text
-    assert "user shouted &lt;b&gt;hey&lt;/b&gt; at [&#39;1&#39;, &#39;2&#39;]" in told
-    assert as_role(client, "viewer").post_form("/rotina/_api/team/action?name=shout&pks=1").status_code == 403
-
-
-def test_an_action_that_is_refused_says_why(client: ConsoleClient, owner: psycopg.Connection) -> None:
-    add_teams(owner, 1)
-    reply = client.post_form("/rotina/_api/team/row-action?name=refuse&pk=1")
-    assert (reply.status_code, reply.json()) == (400, {"msg": "team = '1': does not want to"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -11,9 +13,10 @@ import pytest
 from airflow.models import DagModel, DagRun, TaskInstance
 from airflow.models.backfill import Backfill
 from airflow.utils.session import create_session
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from rotina.console import previews
+from rotina.console.airflow import Airflow, AirflowError
 from rotina.console.execution_requests import check_days
 from rotina.console.language import set_locale
 from rotina.errors import SettingError
@@ -53,6 +56,32 @@ def row(page: str, routine: str) -> str:
 
 def text(html: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def waiting(client: ConsoleClient) -> str:
+    """The list of the runs that wait."""
+    return text(client.get("/rotina/routines").text.partition('id="waiting"')[2])
+
+
+def set_running(*, but: str | None = None) -> None:
+    """Airflow begins all runs that wait, but for one."""
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id != (but or "")).values(state="running"))
+
+
+@contextmanager
+def paused(routine: str) -> Iterator[None]:
+    """Meanwhile the routine is paused in Airflow."""
+    _set_paused(routine, True)
+    try:
+        yield
+    finally:
+        _set_paused(routine, False)
+
+
+def _set_paused(routine: str, value: bool) -> None:
+    with create_session() as session:
+        session.execute(update(DagModel).where(DagModel.dag_id == routine).values(is_paused=value))
 
 
 def ask(client: ConsoleClient, **body: Any) -> Any:
@@ -108,13 +137,8 @@ def test_the_bar_has_a_day_for_each_of_thirty(
 
 
 def test_a_paused_routine_says_so(open_console: OpenConsole) -> None:
-    with create_session() as session:
-        session.get(DagModel, "birthday_emails").is_paused = True
-    try:
+    with paused("birthday_emails"):
         page = open_console("viewer").get("/rotina/routines").text
-    finally:
-        with create_session() as session:
-            session.get(DagModel, "birthday_emails").is_paused = False
     assert "paused in Airflow" in row(page, "birthday_emails")
     assert "paused in Airflow" not in row(page, "class_transition")
 
@@ -122,13 +146,12 @@ def test_a_paused_routine_says_so(open_console: OpenConsole) -> None:
 def test_when_airflow_refuses_the_rest_is_shown(
     open_console: OpenConsole, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow.api_fastapi.app import get_auth_manager
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AirflowError(403, "Forbidden")
 
     add_run(connection, TODAY, "succeeded", changed=7)
     client = open_console("viewer")
-    monkeypatch.setattr(
-        type(get_auth_manager()), "is_authorized_dag", lambda *_, details=None, **__: details is None
-    )
+    monkeypatch.setattr(Airflow, "_call", refuse)
     page = client.get("/rotina/routines")
     assert page.status_code == 200
     assert "Airflow does not tell when the routines run next" in page.text
@@ -174,15 +197,15 @@ def test_a_run_for_later_waits_is_listed_and_can_be_cancelled(open_console: Open
     (run,) = dag_runs()
     assert run.run_after.astimezone(ZONE).strftime("%Y-%m-%d %H:%M") == f"{TOMORROW} 09:30"
 
-    waiting = text(client.get("/rotina/routines").text.partition('id="waiting"')[2])
-    assert "Transição de classes" in waiting
-    assert f"business_date {TOMORROW}" in waiting
-    assert "user" in waiting
+    shown = waiting(client)
+    assert "Transição de classes a sua hora" in shown
+    assert f"business_date {TOMORROW}" in shown
+    assert "user" in shown
 
     cancelled = client.post_json(f"{REQUESTS}/{run.run_id}/cancel")
     assert cancelled.json()["message"] == "O pedido foi cancelado."
     assert dag_runs() == []
-    assert "Ninguém pediu" in client.get("/rotina/routines").text
+    assert "Nenhuma execução está em espera." in waiting(client)
     assert client.post_json(f"{REQUESTS}/{run.run_id}/cancel").status_code == 404
     undo = cancelled.json()["undo"]
     assert undo["label"] == "Pedir de novo"
@@ -202,6 +225,9 @@ def test_a_run_for_later_waits_is_listed_and_can_be_cancelled(open_console: Open
         ({"queue": "nowhere"}, "not among the queues"),
         ({"params": {"dry_run": "x"}}, "dry_run"),
         ({"params": {"wait_minutes": -1}}, "wait_minutes"),
+        ({"params": {"business_date": "2030-01-01"}}, "business_date: is not among the params"),
+        ({"params": {"queue": "nowhere"}}, "queue: is not among the params"),
+        ({"date": TOMORROW, "hour": "10:00", "params": {"business_date": "2030-01-01"}}, "business_date"),
         ({"date": "tomorrow", "hour": "09:30"}, "date"),
         ({"nonsense": 1}, "nonsense"),
     ],
@@ -216,12 +242,146 @@ def test_a_wrong_request_is_refused_in_words_and_nothing_is_made(
     assert owner.execute("select from crm.audit_entry").fetchall() == []
 
 
+def test_a_run_that_is_due_waits_until_airflow_begins_it(open_console: OpenConsole) -> None:
+    """It is listed with what it waits for, and can be cancelled and asked for anew."""
+    client = open_console("user")
+    run_id = ask(client, params={"dry_run": True}).json()["dag_run_id"]
+    assert "Airflow, which begins it in a moment" in waiting(client)
+    for _ in range(4):
+        ask(client)
+    set_running(but=run_id)
+    assert "room: 4 runs are at work" in waiting(client)
+    told = ask(client).json()["message"]
+    assert told == "Class transition was asked for. It waits for room: 4 runs are at work."
+    cancelled = client.post_json(f"{REQUESTS}/{run_id}/cancel")
+    assert cancelled.status_code == 200
+    assert run_id not in [run.run_id for run in dag_runs()]
+    undo = cancelled.json()["undo"]
+    assert client.post_json(undo["url"], undo["body"]).status_code == 200
+    assert dag_runs()[-1].conf == {"dry_run": True}
+
+
 def test_what_has_begun_cannot_be_cancelled(open_console: OpenConsole) -> None:
     client = open_console("user")
-    run_id = ask(client, params={}).json()["dag_run_id"]
+    run_id = ask(client).json()["dag_run_id"]
+    set_running()
+    assert "No run waits." in waiting(client)
     reply = client.post_json(f"{REQUESTS}/{run_id}/cancel")
     assert (reply.status_code, len(dag_runs())) == (422, 1)
     assert "has begun" in reply.json()["detail"]
+
+
+def test_a_run_of_a_paused_routine_waits_and_it_is_said(open_console: OpenConsole) -> None:
+    client = open_console("user", "pt")
+    with paused("class_transition"):
+        form = client.get("/rotina/routines/class_transition/form?mode=now").text
+        assert "A rotina está pausada no Airflow: a execução espera" in form
+        assert "pausada" not in client.get("/rotina/routines/class_transition/form?mode=preview").text
+        answer = ask(client).json()
+        assert answer["message"] == (
+            "Transição de classes foi pedida. "
+            "Ela está pausada no Airflow: a execução espera até alguém a reativar."
+        )
+        assert "a rotina está pausada no Airflow" in waiting(client)
+        assert client.post_json(f"{REQUESTS}/{answer['dag_run_id']}/cancel").status_code == 200
+    assert "pausada" not in client.get("/rotina/routines/class_transition/form?mode=now").text
+
+
+def test_a_backfill_is_neither_listed_nor_cancelled_by_the_day(open_console: OpenConsole) -> None:
+    client = open_console("user")
+    client.post_json(BACKFILLS, {"first_on": str(ago(3)), "last_on": str(ago(2))})
+    first, _second = dag_runs()
+    assert "No run waits." in waiting(client)
+    reply = client.post_json(f"{REQUESTS}/{first.run_id}/cancel")
+    assert (reply.status_code, len(dag_runs())) == (422, 2)
+    assert "is a day of a backfill" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("conf", [{"queue": 5}, {"business_date": "never"}, {"business_date": {}}])
+def test_what_the_form_could_not_ask_for_is_cancelled_without_an_undo(
+    open_console: OpenConsole, conf: dict[str, Any]
+) -> None:
+    client = open_console("user")
+    run_id = ask(client, date=TOMORROW, hour="09:30").json()["dag_run_id"]
+    with create_session() as session:  # as somebody may ask Airflow itself
+        session.execute(update(DagRun).values(conf=conf))
+    reply = client.post_json(f"{REQUESTS}/{run_id}/cancel")
+    assert reply.json() == {"message": "The request was cancelled."}
+    assert dag_runs() == []
+
+
+def test_requests_for_later_leave_the_schedule_a_place(open_console: OpenConsole) -> None:
+    client = open_console("user")
+    for hour in ("09:30", "10:30"):
+        assert ask(client, date=TOMORROW, hour=hour).status_code == 200
+    first = dag_runs()[0].run_id
+    set_running(but=first)
+    assert ask(client, date=TOMORROW, hour="11:30").status_code == 200
+    for role, locale, words in (
+        (
+            "user",
+            "en",
+            r"would leave the schedule no room: Airflow takes 4 .* the one at work, due on .* 10:30 \(user\)",
+        ),
+        ("op", "pt", r"deixaria a agenda sem vaga: .* a marcada para .* 09:30 \(user\), a em andamento"),
+    ):
+        refused = ask(open_console(role, locale), date=TOMORROW, hour="12:30")
+        assert refused.status_code == 422
+        assert re.search(words, refused.json()["detail"])
+        assert len(dag_runs()) == 3
+    assert "no room" not in client.get("/rotina/routines").text
+    assert ask(client).status_code == 200  # now: it will be over soon
+    shown = client.get("/rotina/routines").text
+    assert "no room for the schedule: 4 runs wait or work" in row(shown, "class_transition")
+    assert shown.count("no room") == 1
+    client.post_json(f"{REQUESTS}/{first}/cancel")
+    assert "no room" not in client.get("/rotina/routines").text
+
+
+def test_a_routine_without_a_schedule_needs_no_place(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agenda = load_agenda()
+    off = tuple(entry.model_copy(update={"active": False}) for entry in agenda.programs)
+    monkeypatch.setattr(
+        "rotina.console.screens.routines.load_agenda", lambda: agenda.model_copy(update={"programs": off})
+    )
+    client = open_console("user")
+    assert {ask(client, date=TOMORROW, hour="09:30").status_code for _ in range(5)} == {200}
+
+
+def test_the_days_of_a_backfill_take_no_place(open_console: OpenConsole) -> None:
+    client = open_console("user")
+    days = {"first_on": str(ago(6)), "last_on": str(ago(2))}
+    assert client.post_json(BACKFILLS, days).status_code == 200
+    assert len(dag_runs()) == 5
+    assert ask(client, date=TOMORROW, hour="09:30").status_code == 200
+    assert "no room" not in client.get("/rotina/routines").text
+
+
+def test_a_routine_of_another_zone_is_told_in_it(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agenda = load_agenda()
+    moved = tuple(
+        entry.model_copy(update={"timezone": "America/Manaus"}) if entry.program == "crm251" else entry
+        for entry in agenda.programs
+    )
+    monkeypatch.setattr(
+        "rotina.console.screens.routines.load_agenda", lambda: agenda.model_copy(update={"programs": moved})
+    )
+    client = open_console("user", "pt-BR")
+    told = ask(client, date=TOMORROW, hour="09:30").json()["message"]
+    assert told.endswith(" 09:30 (America/Manaus).")
+    assert " 09:30 (America/Manaus) Transição de classes" in waiting(client)
+    page = client.get("/rotina/routines").text
+    shown = text(row(page, "class_transition"))
+    assert "Todos os dias às 04:20 (America/Manaus)" in shown
+    assert re.search(r"próxima: (hoje|amanhã) 03:20 \(America/Manaus\)", shown)  # Airflow has the true agenda
+    assert "America" not in row(page, "birthday_emails")
+    url = "/rotina/routines/{}/form?mode=later"
+    assert "Os horários são os de America/Manaus." in client.get(url.format("class_transition")).text
+    assert "America" not in client.get(url.format("birthday_emails")).text
 
 
 def test_airflow_says_who_may_ask(open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,6 +444,54 @@ def test_a_preview_with_a_wrong_setting_says_which(open_console: OpenConsole) ->
     assert "nenhum" in reply.json()["detail"] or "unsubscribe" in reply.json()["detail"]
     none = client.post_json("/rotina/routines/message_archive/preview", {})
     assert (none.status_code, "has no preview" in none.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("routine", "params", "words"),
+    [
+        ("birthday_emails", {"subject": 5}, "subject = 5: must be a text"),
+        ("birthday_emails", {"template": {"a": 1}}, "template = {'a': 1}: must be a text"),
+        ("birthday_emails", {"template": None}, "template: must not be empty"),
+        ("birthday_emails", {"gateway": 7}, "gateway = 7: must be a text"),
+        ("birthday_emails", {"leap_day_rule": "x"}, "leap_day_rule = 'x': is not among the choices"),
+        ("birthday_emails", {"days_late": True}, "days_late = True: must be a whole number"),
+        ("birthday_emails", {"days_late": 32}, "days_late = 32: must be at most 31"),
+        ("birthday_emails", {"template": "a\0b"}, "the character NUL"),
+        ("billing_messages", {"x\0": "b"}, "the character NUL"),
+        ("billing_messages", {"x": "b"}, "x: is not among the params of this routine"),
+        ("billing_messages", {"dry_run": "yes"}, "dry_run = 'yes': must be true or false"),
+        ("class_transition", {"audience": 3}, "audience = 3: must be a text"),
+        ("class_transition", {"wait_minutes": -1}, "wait_minutes = -1: must be at least 0"),
+        ("inactivity_monitor", {"profile": {"a": 1}}, "profile = {'a': 1}: must be a text"),
+        ("account_status_update", {"business_date": "2020-01-01"}, "business_date: is not among the params"),
+    ],
+)
+def test_a_preview_with_a_wrong_param_says_which(
+    open_console: OpenConsole, routine: str, params: dict[str, Any], words: str
+) -> None:
+    reply = open_console("user").post_json(f"/rotina/routines/{routine}/preview", {"params": params})
+    assert reply.status_code == 422
+    assert words in reply.json()["detail"]
+
+
+def test_what_is_written_like_nul_is_a_text(open_console: OpenConsole) -> None:
+    params = {"template": r"a\u0000"}
+    reply = open_console("user").post_json("/rotina/routines/birthday_emails/preview", {"params": params})
+    assert "NUL" not in reply.json()["detail"]
+
+
+def test_a_subject_which_is_executed_is_for_those_who_may_ask_for_a_run(open_console: OpenConsole) -> None:
+    url = "/rotina/routines/birthday_emails"
+    asked = {"params": {"subject": "{{ name }}"}}
+    refused = open_console("viewer", "pt-BR").post_json(f"{url}/preview", asked)
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == "Seu perfil no Airflow não permite isso."
+    assert open_console("user").post_json(f"{url}/preview", asked).status_code != 403
+    assert open_console("viewer").post_json(f"{url}/preview", {"params": {"subject": ""}}).status_code != 403
+    for role, offered in (("viewer", False), ("user", True)):
+        form = open_console(role).get(f"{url}/form?mode=preview").text
+        assert ('data-param="subject"' in form) is offered
+        assert 'data-param="template"' in form
 
 
 def test_the_tasks_of_a_run_go_to_the_queue_that_was_asked_for(
@@ -395,6 +603,15 @@ def test_days_that_cannot_be_run_are_refused(
     )
     assert answer.status_code == 422
     assert problem in answer.json()["detail"]
+    assert backfills() == []
+
+
+@pytest.mark.parametrize("name", ["business_date", "queue", "nonsense"])
+def test_a_backfill_takes_no_params_but_those_of_its_form(open_console: OpenConsole, name: str) -> None:
+    body = {"first_on": str(ago(3)), "last_on": str(ago(2)), "params": {name: "2030-01-01"}}
+    answer = open_console("user").post_json(BACKFILLS, body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == f"{name}: is not among the params of this routine"
     assert backfills() == []
 
 

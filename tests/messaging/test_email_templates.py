@@ -185,6 +185,53 @@ def test_a_failure_names_the_part_and_nothing_of_the_account(
         assert word not in str(failed.value)
 
 
+_TEN = "'0123456789'"
+
+
+@pytest.mark.parametrize(
+    ("html", "said"),
+    [
+        (f"{{% for a in {_TEN} %}}" * 8 + "{% endfor %}" * 8, "works too long"),
+        (f"{{% for a in {_TEN} if a %}}" * 8 + "{{ loop.length }}" + "{% endfor %}" * 8, "works too long"),
+        (
+            "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
+            "works too long",
+        ),
+        ("{% set a = name ~ name %}" + "{% set a = a ~ a %}" * 40, "works too long"),
+        ("{% set a = name + name %}" + "{% set a = a + a %}" * 40, "works too long"),
+        ("{% set a = name %}" + "{% set a %}{{ a }}{{ a }}{% endset %}" * 40, "works too long"),
+        ("{% set a = name %}" + "{% set a = [a, a, a, a] %}" * 40 + "{{ a }}", "works too long"),
+        ("{% set a = name %}" + "{% set a = a | replace('a', a) %}" * 9, "makes too much"),
+        ("{% set a = name %}" + "{% set a = a.replace('a', a) %}" * 9, "makes too much"),
+        (
+            "{% set a = name | list %}" + "{% set a = a | map('upper') | join(a) | list %}" * 9,
+            "works too long",
+        ),
+        (
+            "{{ 'a' | replace('a', 'aaaaaaaaaa')" + " | replace('a', 'aaaaaaaaaa')" * 9 + " }}",
+            "works too long",
+        ),
+        ("{{ 1 | round(1000000000, 'ceil') }}", "a width is too great"),
+    ],
+)
+def test_no_template_works_for_long(html: str, said: str) -> None:
+    """Without their bound most of these would end neither soon nor with the memory that there is."""
+    with pytest.raises(RenderError, match=f"^html: {said}"):
+        render(template(html=html))
+    with pytest.raises(SettingError, match=said):
+        check_email_template(template(html=html))
+
+
+def test_what_is_bounded_works_as_ever() -> None:
+    subject = (
+        "{% for a in name.split() %}{{ loop.index }}/{{ loop.length }} {{ a | upper }}"
+        "{{ '' if loop.last else ', ' }}{% else %}none{% endfor %} "
+        "{{ {}.x | default('–') }} {{ [1, 2] | join('+') }} {{ 'a' ~ (1 + 1) }} "
+        "{{ name.split() | map('replace', 'a', 'o') | join('-') }}"
+    )
+    assert render(template(subject=subject)).subject == "1/2 ANA, 2/2 SOUZA – 1+2 a2 Ano-Souzo"
+
+
 def test_a_variable_that_was_not_given_is_a_failure() -> None:
     given = values()
     del given["first_name"]
@@ -286,6 +333,7 @@ def test_a_whole_document_is_taken_as_it_is() -> None:
         ({"preheader": "{{ nome }}"}, "preheader", "is not a variable"),
         ({"preheader": "{{ content }}"}, "preheader", "is not a variable"),
         ({"html": "{% for _ in range(9) %}a{% endfor %}"}, "html", "is not a variable"),
+        ({"html": "{% for _ in 'ab' recursive %}{{ loop('ab') }}{% endfor %}"}, "html", "may not use"),
         ({"html": "{% include 'run_summary.html.j2' %}"}, "html", "may not use"),
         ({"html": "{% extends 'email.html.j2' %}"}, "html", "may not use"),
         ({"html": "{% import 'a' as a %}"}, "html", "may not use"),

@@ -8,8 +8,9 @@ run by a backfill, which is asked for here too.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -28,8 +29,8 @@ MOST_DAYS = 100
 
 _WEEK = 7
 
-#: The most runs that are looked through for those that wait.
-_MOST_WAITING = 100
+#: Runs that Airflow tells at a time.
+_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,43 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A run that waits for its hour."""
+class ActiveRun:
+    """A run that waits or works, which is what Airflow counts against `max_active_runs`."""
 
     routine: str
     dag_run_id: str
+    state: str
+    """`queued` or `running`."""
+    run_type: str
+    """As Airflow has it: manual, scheduled, backfill, …"""
     due_at: dt.datetime
     asked_by: str | None
     params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Dag:
+    """Whether and how many runs of a routine may begin."""
+
+    paused: bool
+    most: int | None
+    """Airflow's `max_active_runs`; None: any number."""
+    active: Sequence[ActiveRun] = ()
+    """The runs that wait or work, the first one due first; those of a backfill do not count."""
+
+    def takes(self, number: int) -> bool:
+        """Whether Airflow takes a number of runs at a time."""
+        return self.most is None or number <= self.most
+
+    @property
+    def takes_schedule(self) -> bool:
+        """Whether Airflow makes the runs of the schedule; it makes none while all places are taken."""
+        return self.takes(1 + len(self.active))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a run that is due may begin."""
+        return self.takes(1 + sum(run.state == "running" for run in self.active))
 
 
 def fields(details: Mapping[str, Any]) -> list[Field]:
@@ -89,12 +119,12 @@ def due_at(entry: Entry, date: dt.date, hour: dt.time, now: dt.datetime) -> dt.d
     if due <= now:
         raise SettingError(
             gettext("Date and hour"),
-            instant(due),
+            instant(due, entry.zone),
             gettext(
                 "is past; it is now %(now)s. Choose a later date or hour. A missed day is run by a backfill, "
                 "from the list of the routines."
             )
-            % {"now": instant(now)},
+            % {"now": instant(now, entry.zone)},
         )
     return due
 
@@ -114,6 +144,26 @@ def check_business_date(business_date: dt.date | None, entry: Entry, due: dt.dat
         )
 
 
+def check_params(fields: Sequence[Field], params: Mapping[str, Any]) -> None:
+    """Refuse what a DAG does not ask for, or not so: names it has not, values of another kind.
+
+    Args:
+        fields: those of the DAG, as `fields` tells them; the business date and the queue are none.
+        params: the value of each.
+
+    Raises:
+        SettingError: one is wrong; it is named as in the DAG.
+    """
+    known = {field.name: field for field in fields}
+    for name, value in params.items():
+        field = known.get(name)
+        if field is None:
+            raise SettingError(name, None, gettext("is not among the params of this routine"))
+        problem = _problem(field, value)
+        if problem is not None:
+            raise SettingError(name, value, problem)
+
+
 def check_queue(agenda: Agenda, queue: str | None) -> None:
     """Refuse a worker queue that the agenda does not name: nobody might be listening to it.
 
@@ -122,6 +172,25 @@ def check_queue(agenda: Agenda, queue: str | None) -> None:
     """
     if queue is not None and queue not in agenda.queues:
         raise SettingError(gettext("Queue"), queue, gettext("is not among the queues of include/agenda.yaml"))
+
+
+def check_room(entry: Entry, dag: Dag) -> None:
+    """Refuse a request for later that would leave no place to the runs of the schedule.
+
+    Airflow counts runs that wait for their hour as active, and makes no scheduled run of a DAG that has
+    `max_active_runs` of them (airflow.models.dagrun.DagRun.active_runs_of_dags).
+
+    Raises:
+        SettingError: it would.
+    """
+    if entry.active and not dag.takes(len(dag.active) + 2):
+        problem = gettext(
+            "would leave the schedule no room: Airflow takes %(most)s runs of a routine, "
+            "those that wait included. There are %(runs)s. "
+            "Cancel one that waits, or ask again when one is over."
+        )
+        runs = words.listed([_told(run, entry) for run in dag.active])
+        raise SettingError(gettext("Request"), None, problem % {"most": dag.most, "runs": runs})
 
 
 def ask(
@@ -165,34 +234,65 @@ def check_days(entry: Entry, first: dt.date, last: dt.date, now: dt.datetime) ->
     return number
 
 
-def waiting(airflow: Airflow, routines: set[str], now: dt.datetime) -> list[Waiting]:
-    """The runs of some routines that wait for their hour, the next one first."""
-    found = airflow.get(
-        "dags/~/dagRuns",
-        state="queued",
-        run_after_gt=now.isoformat(),
-        order_by="run_after",
-        limit=_MOST_WAITING,
-    )
-    return [_waiting(run) for run in found["dag_runs"] if run["dag_id"] in routines]
-
-
-def cancel(airflow: Airflow, routine: str, dag_run_id: str, now: dt.datetime) -> Waiting:
-    """Cancel a run that waits for its hour; returns what it was.
+def active_runs(airflow: Airflow, routines: Sequence[str]) -> list[ActiveRun]:
+    """The runs of some routines that wait or work, but for those of backfills, the first one due first.
 
     Raises:
-        SettingError: it does not wait any more.
         AirflowError: Airflow refuses.
     """
-    path = f"dags/{quote(routine, safe='')}/dagRuns/{quote(dag_run_id, safe='')}"
-    run = airflow.get(path)
-    found = _waiting(run)
-    if run["state"] != "queued" or found.due_at <= now:
+    body = {"dag_ids": list(routines), "states": ["queued", "running"], "order_by": "run_after"}
+    found: list[ActiveRun] = []
+    for offset in itertools.count(0, _PAGE):
+        page = airflow.post("dags/~/dagRuns/list", {**body, "page_limit": _PAGE, "page_offset": offset})
+        found += map(_active, page["dag_runs"])
+        if len(page["dag_runs"]) < _PAGE:
+            break
+    return [run for run in found if run.run_type != "backfill"]
+
+
+def dag_of(details: Mapping[str, Any], active: Iterable[ActiveRun]) -> Dag:
+    """Of what Airflow tells of a DAG and of all the runs that wait or work: what tells when a run begins."""
+    mine = [run for run in active if run.routine == details["dag_id"]]
+    return Dag(details["is_paused"], details["max_active_runs"], mine)
+
+
+def waits_for(run: ActiveRun, dag: Dag, now: dt.datetime) -> str:
+    """What a queued run waits for, in words."""
+    if dag.paused:
+        return gettext("the routine is paused in Airflow")
+    if run.due_at > now:
+        return gettext("its hour")
+    if not dag.has_room:
+        return gettext("room: %(number)s runs are at work") % {"number": dag.most}
+    return gettext("Airflow, which begins it in a moment")
+
+
+def find_waiting(airflow: Airflow, routine: str, dag_run_id: str) -> ActiveRun:
+    """A run that waits and can be cancelled.
+
+    Raises:
+        SettingError: it does not wait any more, or is one of a backfill.
+        AirflowError: Airflow refuses.
+    """
+    run = _active(airflow.get(_path(routine, dag_run_id)))
+    if run.state != "queued":
         raise SettingError(
             gettext("Request"), dag_run_id, gettext("has begun, so that it cannot be cancelled any more")
         )
-    airflow.delete(path)
-    return found
+    if run.run_type == "backfill":
+        raise SettingError(
+            gettext("Request"), dag_run_id, gettext("is a day of a backfill; cancel that in Airflow")
+        )
+    return run
+
+
+def cancel(airflow: Airflow, run: ActiveRun) -> None:
+    """Cancel a run that waits.
+
+    Raises:
+        AirflowError: Airflow refuses, as when it has begun meanwhile.
+    """
+    airflow.delete(_path(run.routine, run.dag_run_id))
 
 
 def conf_of(business_date: dt.date | None, params: Mapping[str, Any], queue: str | None) -> dict[str, Any]:
@@ -205,23 +305,78 @@ def conf_of(business_date: dt.date | None, params: Mapping[str, Any], queue: str
     return conf
 
 
-def in_words(entry: Entry, due: dt.datetime | None) -> str:
+def in_words(entry: Entry, due: dt.datetime | None, dag: Dag) -> str:
     """What is told when a request was taken."""
-    routine = words.named(entry.routine, "routine")
-    if due is None:
-        return gettext("%(routine)s was asked for and begins now.") % {"routine": routine}
-    values = {"routine": routine, "at": instant(due)}
-    return gettext("%(routine)s is due on %(at)s.") % values
+    values = {"routine": words.named(entry.routine, "routine"), "at": instant(due, entry.zone)}
+    if due is not None:
+        told = gettext("%(routine)s is due on %(at)s.") % values
+    elif dag.paused or not dag.has_room:
+        told = gettext("%(routine)s was asked for.") % values
+    else:
+        told = gettext("%(routine)s was asked for and begins now.") % values
+    if dag.paused:
+        told += " " + gettext("It is paused in Airflow: the run waits until somebody ends that.")
+    elif due is None and not dag.has_room:
+        told += " " + gettext("It waits for room: %(number)s runs are at work.") % {"number": dag.most}
+    return told
 
 
-def _waiting(run: Mapping[str, Any]) -> Waiting:
-    return Waiting(
+def _told(run: ActiveRun, entry: Entry) -> str:
+    values = {
+        "at": instant(run.due_at, entry.zone),
+        "who": run.asked_by or words.named(run.run_type, "run_type"),
+    }
+    if run.state == "queued":
+        return gettext("the one due on %(at)s (%(who)s)") % values
+    return gettext("the one at work, due on %(at)s (%(who)s)") % values
+
+
+def _path(routine: str, dag_run_id: str) -> str:
+    return f"dags/{quote(routine, safe='')}/dagRuns/{quote(dag_run_id, safe='')}"
+
+
+def _active(run: Mapping[str, Any]) -> ActiveRun:
+    return ActiveRun(
         run["dag_id"],
         run["dag_run_id"],
+        run["state"],
+        run["run_type"],
         dt.datetime.fromisoformat(run["run_after"]),
         run["triggering_user_name"],
         run["conf"] or {},
     )
+
+
+def _problem(field: Field, value: Any) -> str | None:
+    """What is wrong with the value of a field."""
+    if value is None:
+        return None if field.may_be_empty else gettext("must not be empty")
+    if field.kind == "choice":
+        known = [choice for choice, _ in field.choices]
+        return None if value in known else gettext("is not among the choices")
+    is_number = not isinstance(value, bool)
+    fits, what = {
+        "text": (isinstance(value, str), gettext("must be a text")),
+        "boolean": (isinstance(value, bool), gettext("must be true or false")),
+        "integer": (is_number and isinstance(value, int), gettext("must be a whole number")),
+        "number": (is_number and isinstance(value, int | float), gettext("must be a number")),
+        "date": (_is_date(value), gettext("must be a date, as 2026-11-20")),
+    }[field.kind]
+    if not fits:
+        return what
+    if field.least is not None and value < field.least:
+        return gettext("must be at least %(least)s") % {"least": field.least}
+    if field.most is not None and value > field.most:
+        return gettext("must be at most %(most)s") % {"most": field.most}
+    return None
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _field(name: str, param: Mapping[str, Any]) -> Field:

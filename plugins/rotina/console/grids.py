@@ -21,19 +21,16 @@ paged by its key (before, after) and not by a number of rows to skip.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 import psycopg
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import InstrumentedAttribute
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette_admin.actions import ActionSelection, action, row_action
 from starlette_admin.contrib.sqla import ModelView
 from starlette_admin.exceptions import ActionFailed, FormValidationError
 from starlette_admin.filters import FilterGroup
@@ -46,70 +43,10 @@ from rotina.console.pages import Declared, connect
 from rotina.console.rights import Right, caller_of
 from rotina.errors import SettingError
 
-Handler = TypeVar("Handler", bound=Callable[..., Any])
-
 #: Rows are counted up to here; beyond, there are "more than".
 MOST_COUNTED = 10_000
 
 _workers = CapacityLimiter(WORKERS)
-
-
-def bulk_action(name: str, text: str, right: Right, **options: Any) -> Callable[[Handler], Handler]:
-    """Decorator of what may be done to chosen rows: `handler(self, request, selection, form) -> str | None`.
-
-    It runs in a worker thread, and writes its audit entry; what it returns is told to the person who asked. A
-    SettingError is told too.
-
-    Args:
-        name: its name among the actions of the grid.
-        text: what the menu calls it.
-        right: what it asks for.
-        options: as starlette_admin.actions.action has them: `confirmation`, `form`, `icon_class` …
-    """
-
-    def decorate(handler: Handler) -> Handler:
-        @functools.wraps(handler)
-        async def endpoint(self: Grid, request: Request, selection: ActionSelection) -> None:
-            form = await request.form()
-            if not selection.is_select_all:
-                await selection.pks()
-            await _work(functools.partial(handler, self, request, selection, form), request)
-
-        endpoint._right = right  # type: ignore[attr-defined]
-        decorated: Handler = action(name, text, **options)(endpoint)
-        return decorated
-
-    return decorate
-
-
-def single_action(name: str, text: str, right: Right, **options: Any) -> Callable[[Handler], Handler]:
-    """Decorator of what may be done to one row: `handler(self, request, pk, form) -> str | None`.
-
-    As `bulk_action`; options as starlette_admin.actions.row_action has them.
-    """
-
-    def decorate(handler: Handler) -> Handler:
-        @functools.wraps(handler)
-        async def endpoint(self: Grid, request: Request, pk: Any) -> None:
-            form = await request.form()
-            await _work(functools.partial(handler, self, request, pk, form), request)
-
-        endpoint._right = right  # type: ignore[attr-defined]
-        decorated: Handler = row_action(name, text, **options)(endpoint)
-        return decorated
-
-    return decorate
-
-
-async def _work(work: Callable[[], str | None], request: Request) -> None:
-    from starlette_admin.flash import flash
-
-    try:
-        told = await to_thread.run_sync(work, limiter=_workers)
-    except SettingError as error:
-        raise ActionFailed(str(error)) from error
-    if told:
-        flash(request, told, "success")
 
 
 class Grid(ModelView):
@@ -191,20 +128,16 @@ class Grid(ModelView):
             right = self.right_to_edit if self.inline_editable_fields else None
             yield Declared(method, f"{api}/inline-edit", right, FORMS)
         yield Declared("POST", f"{api}/import", None)
-        for name, handler in self._actions_handlers.items():
-            yield Declared("POST", f"{api}/action", self._right_of(name, handler), FORMS, name)
-        for name, handler in self._row_actions_handlers.items():
-            right = None if name in ("view", "edit") else self._right_of(name, handler)  # those are links
+        for name in self._actions_handlers:
+            yield Declared("POST", f"{api}/action", self._right_of(name), FORMS, name)
+        for name in self._row_actions_handlers:
+            right = None if name in ("view", "edit") else self._right_of(name)  # those are links
             yield Declared("POST", f"{api}/row-action", right, FORMS, name)
 
-    def _right_of(self, name: str, handler: Callable[..., Any]) -> Right | None:
-        own = {
-            "view": self.right_to_read,
-            "edit": self.right_to_edit,
-            "delete": self.right_to_delete,
-            "export": None,
-        }
-        return own[name] if name in own else getattr(handler, "_right", None)
+    def _right_of(self, action: str) -> Right | None:
+        """What an action of starlette-admin asks for; of others there are none, and the export is ours."""
+        rights = {"view": self.right_to_read, "edit": self.right_to_edit, "delete": self.right_to_delete}
+        return rights.get(action)
 
     def is_accessible(self, request: Request) -> bool:
         return caller_of(request).may(self.right_to_read)
@@ -225,10 +158,10 @@ class Grid(ModelView):
         return False
 
     async def is_action_allowed(self, request: Request, name: str) -> bool:
-        return caller_of(request).may(self._right_of(name, self._actions_handlers[name]))
+        return caller_of(request).may(self._right_of(name))
 
     async def is_row_action_allowed(self, request: Request, name: str) -> bool:
-        return caller_of(request).may(self._right_of(name, self._row_actions_handlers[name]))
+        return caller_of(request).may(self._right_of(name))
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -346,6 +279,3 @@ class Grid(ModelView):
         names = [field.name for field in self.get_fields_list(request)]
         field = error.field.partition(",")[0].partition(".")[0]
         return {field: error.problem} if field in names else {names[0]: str(error)}
-
-
-__all__ = ["MOST_COUNTED", "FormData", "Grid", "bulk_action", "single_action"]

@@ -101,22 +101,28 @@ def size(value: int | None) -> str:
     return f"{number(round(amount, 1))} {units[0]}"
 
 
-def instant(value: dt.datetime | None) -> str:
-    """A point in time, to the minute, in the zone of the business dates."""
+def zoned(text: str, zone: ZoneInfo) -> str:
+    """A time with the name of its zone, where that is not the one of everything else."""
+    return text if zone.key == ZONE.key else f"{text} ({zone.key})"
+
+
+def instant(value: dt.datetime | None, zone: ZoneInfo = ZONE) -> str:
+    """A point in time, to the minute; of a zone other than that of the business dates it names the zone."""
     if value is None:
         return ""
-    here = value.astimezone(ZONE)
-    return f"{day(here.date())} {dates.format_time(here, _TIME[get_locale()], locale=get_locale())}"
+    here = value.astimezone(zone)
+    time = dates.format_time(here, _TIME[get_locale()], locale=get_locale())
+    return zoned(f"{day(here.date())} {time}", zone)
 
 
-def moment(value: dt.datetime | None) -> str:
+def moment(value: dt.datetime | None, zone: ZoneInfo = ZONE) -> str:
     """A point in time near now, shorter than `instant`: today 10:43, tomorrow 04:00."""
     if value is None:
         return ""
-    here = value.astimezone(ZONE)
+    here = value.astimezone(zone)
     near = {-1: gettext("yesterday"), 0: gettext("today"), 1: gettext("tomorrow")}
-    name = near.get((here.date() - dt.datetime.now(ZONE).date()).days)
-    return f"{name} {here:%H:%M}" if name else instant(value)
+    name = near.get((here.date() - dt.datetime.now(zone).date()).days)
+    return zoned(f"{name} {here:%H:%M}", zone) if name else instant(value, zone)
 
 
 def duration(seconds: float | Decimal | dt.timedelta | None) -> str:

@@ -29,6 +29,9 @@ from rotina.sql import statement
 #: Rows that a preview shows.
 MOST = 50
 
+#: Params that are a program of whoever asks (a subject is Jinja): for those who may ask for a run as well.
+EXECUTED = frozenset({"subject"})
+
 
 @dataclass(frozen=True)
 class Preview:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from rotina.console.language import get_locale, gettext
+from rotina.console.language import get_locale, gettext, zoned
 from rotina.console.language import lazy_gettext as _
 from rotina.runs import summary
 from rotina.runs.agenda import Day, Entry
@@ -205,7 +205,7 @@ def schedule(entry: Entry) -> str:
     else:
         hours = listed([f"{hour:%H:%M}" for hour in entry.hours])
         text = gettext("%(days)s at %(hours)s") % {"days": on, "hours": hours}
-    return capitalised(text)
+    return zoned(capitalised(text), entry.zone)
 
 
 def listed(words: Sequence[str]) -> str:

@@ -8,11 +8,13 @@ write them.
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import inscriptis
 import jinja2
@@ -22,6 +24,8 @@ from jinja2 import meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import _PassArg
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 from psycopg.rows import dict_row
 
@@ -50,6 +54,10 @@ LONGEST_SUBJECT = 255
 LONGEST_PART = 500_000
 #: Of what a template computes: repetitions, digits, characters that a width asks for.
 _MOST_WORK = 10_000
+#: Of the steps of one part for one account (see `_Context.count`); an e-mail takes some dozens.
+_MOST_STEPS = 10_000
+#: Characters that one filter or method may make of its texts, should it multiply them as `replace` does.
+_MOST_AT_ONCE = 20_000_000
 _WIDE = re.compile(r"%[^%a-zA-Z]*(?:[0-9]{4}|\*)")
 
 #: An account that every template must do for.
@@ -334,14 +342,46 @@ def values_of(
     }
 
 
+class _Context(Context):
+    """What a template works with for one account. It counts the steps, so that no template works for long."""
+
+    steps = 0
+
+    def count(self, *values: object) -> None:
+        """A turn of a loop, a call, a filter, a value printed; and one more for each 100 characters of it.
+
+        Raises:
+            SecurityError: there were too many.
+        """
+        self.steps += 1
+        for value in values:
+            self.steps += _size(value) // 100
+        if self.steps > _MOST_STEPS:
+            raise SecurityError(f"works too long: more than {_MOST_STEPS} steps")
+
+
+class _Counting(NodeTransformer):
+    """Puts filters, which count, around what calls nothing that counts: loops and the operator `~`."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, "turns", [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return nodes.Filter(node, "string", [], [], None, None, lineno=node.lineno)
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
     """Jinja as templates may use it: no globals, nothing that prints a variable without escaping it.
 
     Nor anything that makes much of little: an operator that is intercepted is not computed while compiling
-    either.
+    either, nor is a filter. And nothing that works for long: steps are counted.
     """
 
-    intercepted_binops = frozenset({"**", "*", "%"})
+    context_class = _Context
+    intercepted_binops = frozenset({"**", "*", "%", "+"})
 
     def __init__(self, *, html: bool) -> None:
         super().__init__(
@@ -354,11 +394,18 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         for name in ("safe", "center", "indent", "batch", "slice", "format"):
             del self.filters[name]
         self.filters["date"] = _date
+        self.filters = {name: _bounded(work) for name, work in self.filters.items()} | {"turns": _turns}
+
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        return super()._generate(_Counting().visit(source), *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """`left operator right`, unless it makes too much."""
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if operator == "%":
+        cast("_Context", context).count(left, right)
+        if operator == "+":
+            too_much = False
+        elif operator == "%":
             too_much = not numbers and bool(_WIDE.search(str(left)))
         elif numbers:
             too_much = max(abs(left), abs(right)) > (_MOST_WORK if operator == "*" else 100)
@@ -370,10 +417,19 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        """A call of a method, unless it asks for a great width."""
-        for value in (*args, *kwargs.values()):
+        """A call of a macro or method, unless it asks for a great width or makes too much."""
+        values = (*args, *kwargs.values())
+        for value in values:
             _refuse_wide(value)
-        return super().call(__context, __obj, *args, **kwargs)
+        owner = getattr(__obj, "__self__", None)
+        if isinstance(owner, str):
+            values = (owner, *values)
+            _refuse_much(values)
+        context = cast("_Context", __context)
+        context.count(*values)
+        made = super().call(__context, __obj, *args, **kwargs)
+        context.count(made)
+        return made
 
     def wrap_str_format(self, value: Any) -> Any:
         """Refuse str.format, which pads to any width."""
@@ -420,8 +476,10 @@ def _can_be_stored(text: str) -> bool:
     return "\0" not in text
 
 
-def _printable(value: Any) -> Any:
+@jinja2.pass_context
+def _printable(context: _Context, value: Any) -> Any:
     """Refuse to print `None` to a customer."""
+    context.count(value)
     if value is None:
         raise jinja2.TemplateRuntimeError("prints a variable that is empty; ask first, as {% if age %}")
     return value
@@ -432,6 +490,66 @@ def _refuse_wide(value: Any) -> None:
         isinstance(value, str) and _WIDE.search(value)
     ):
         raise SecurityError("a width is too great")
+
+
+def _refuse_much(values: Iterable[Any]) -> None:
+    if math.prod(max(_size(value), 1) for value in values) > _MOST_AT_ONCE:
+        raise SecurityError("makes too much of texts that are too long")
+
+
+def _size(value: object) -> int:
+    """The characters of a text, or of the texts in a collection, counted as far as the steps go."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, int | dt.date):
+        return 1
+    size, left = 0, [value]
+    while left and size <= 100 * _MOST_STEPS:
+        one = left.pop()
+        if isinstance(one, str | bytes):
+            size += len(one)
+        elif isinstance(one, Mapping):
+            left.extend(one.items())
+        elif isinstance(one, Collection) and not isinstance(one, jinja2.Undefined):
+            left.extend(one)
+        size += 1
+    return size
+
+
+@jinja2.pass_context
+def _turns(context: _Context, values: Iterable[Any]) -> Iterator[Any]:
+    """What a loop goes through, each turn counted."""
+    for value in values:
+        context.count()
+        yield value
+
+
+def _bounded(work: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that counts its steps, and is refused where it asks for a great width or makes too much."""
+    passed = _PassArg.from_obj(work)
+
+    @functools.wraps(work)
+    def bounded(context: _Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+        others = (*args, *kwargs.values())
+        if others:
+            for other in others:
+                _refuse_wide(other)
+            _refuse_much((value, *others))
+        match passed:
+            case _PassArg.context:
+                made = work(context, value, *args, **kwargs)
+            case _PassArg.eval_context:
+                made = work(context.eval_ctx, value, *args, **kwargs)
+            case _PassArg.environment:
+                made = work(context.environment, value, *args, **kwargs)
+            case _:
+                made = work(value, *args, **kwargs)
+        if isinstance(made, Iterator):
+            made = list(made)
+        context.count(value, made)
+        return made
+
+    return jinja2.pass_context(bounded)
 
 
 def _date(value: dt.date, form: str = "%d/%m/%Y") -> str:
@@ -468,6 +586,8 @@ def _check_source(field: str, source: str) -> set[str]:
     for tag, name in _REFUSED_TAGS.items():
         if tree.find(tag):
             raise SettingError(field, f"{{% {name} %}}", "is a tag that templates may not use")
+    if any(loop.recursive for loop in tree.find_all(nodes.For)):
+        raise SettingError(field, "{% for … recursive %}", "is a tag that templates may not use")
     written = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
     for name in sorted(VARIABLES.keys() & (written | {macro.name for macro in tree.find_all(nodes.Macro)})):
         raise SettingError(field, name, "is a variable of the account; templates must not set it")

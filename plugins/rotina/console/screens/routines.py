@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import class_row, dict_row
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -104,9 +104,8 @@ class Row:
     name: str
     schedule: str
     next_at: dt.datetime | None
-    paused: bool
-    known: bool
-    """Whether Airflow has it, and lets the caller see it."""
+    dag: requests.Dag | None
+    """None: Airflow has it not, or does not let the caller see it."""
     last: LastRun | None
     days: list[Day]
     missed: list[dt.date]
@@ -117,6 +116,15 @@ class Row:
     def takes_days(self) -> bool:
         """Whether it has a run for each business date, so that missed ones can be made up."""
         return self.entry in load_agenda().daily()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What the list tells of a run that waits."""
+
+    entry: Entry
+    run: requests.ActiveRun
+    why: str
 
 
 class Routines(Page):
@@ -139,14 +147,21 @@ class Routines(Page):
         routines = [entry.routine for entry in entries]
         now = dt.datetime.now(dt.UTC)
         airflow = Airflow(request)
-        problem, dags, waiting = None, {}, []
+        problem, found, active = None, {}, []
         try:
-            dags = {dag["dag_id"]: dag for dag in airflow.get("dags", tags="rotina", limit=100)["dags"]}
-            waiting = requests.waiting(airflow, set(routines), now)
+            found = {dag["dag_id"]: dag for dag in airflow.get("dags", tags="rotina", limit=100)["dags"]}
+            active = requests.active_runs(airflow, routines)
         except AirflowError as error:  # what we know ourselves is shown all the same
             problem = gettext("Airflow does not tell when the routines run next: %(why)s") % {
                 "why": error.detail
             }
+        dags = {routine: requests.dag_of(told, active) for routine, told in found.items()}
+        entry_of = {entry.routine: entry for entry in entries}
+        waiting = [
+            Waiting(entry_of[run.routine], run, requests.waits_for(run, dags[run.routine], now))
+            for run in active
+            if run.state == "queued" and run.routine in dags
+        ]
         today = today_in(ZONE, now)
         with connect(request) as connection:
             last = _last_runs(connection, routines)
@@ -157,9 +172,8 @@ class Routines(Page):
                 entry,
                 words.named(entry.routine, "routine"),
                 words.schedule(entry),
-                _instant(dags.get(entry.routine, {}).get("next_dagrun_run_after")),
-                bool(dags.get(entry.routine, {}).get("is_paused")),
-                entry.routine in dags,
+                _instant(found.get(entry.routine, {}).get("next_dagrun_run_after")),
+                dags.get(entry.routine),
                 last.get(entry.routine),
                 days[entry.routine],
                 [day.business_date for day in missed if day.routine == entry.routine],
@@ -174,6 +188,9 @@ class Routines(Page):
         """The fields of a dialog: of a run now or later, of a preview, or of missed days."""
         entry, mode, airflow = _entry(request), _mode(request), Airflow(request)
         details = airflow.get(f"dags/{entry.routine}/details")
+        fields = requests.fields(details)
+        if not caller_of(request).may(Right.ACT):
+            fields = [field for field in fields if field.name not in previews.EXECUTED]
         now = dt.datetime.now(entry.zone)
         missed, unfinished = [], None
         if mode == "missed":
@@ -186,10 +203,12 @@ class Routines(Page):
             "routine_form.html",
             entry=entry,
             mode=mode,
+            paused=details["is_paused"],
+            zone=entry.zone if entry.zone.key != ZONE.key else None,
             missed=missed,
             unfinished=unfinished,
             yesterday=now.date() - dt.timedelta(days=1),
-            fields=requests.fields(details),
+            fields=fields,
             takes_date=requests.takes_business_date(details) and mode != "missed",
             queues=load_agenda().queues,
             today=now.date(),
@@ -208,13 +227,19 @@ class Routines(Page):
         due = requests.due_at(entry, body.date, body.hour, now) if body.date and body.hour else None
         requests.check_business_date(body.business_date, entry, due or now)
         requests.check_queue(load_agenda(), body.queue)
+        airflow = Airflow(request)
+        details = airflow.get(f"dags/{entry.routine}/details")
+        requests.check_params(requests.fields(details), body.params)
+        dag = requests.dag_of(details, requests.active_runs(airflow, [entry.routine]))
+        if due is not None:
+            requests.check_room(entry, dag)
         conf = requests.conf_of(body.business_date, body.params, body.queue)
         with connect(request) as connection, connection.transaction():
             target = {"routine": entry.routine}
             details = {"conf": conf, "due_at": due.isoformat() if due else None}
             record_audit(connection, caller_of(request).login, "ask_for_run", target, details)
-            run_id = requests.ask(Airflow(request), entry.routine, conf, due, now)
-        return {"message": requests.in_words(entry, due), "dag_run_id": run_id}
+            run_id = requests.ask(airflow, entry.routine, conf, due, now)
+        return {"message": requests.in_words(entry, due, dag), "dag_run_id": run_id}
 
     @post("/{routine}/backfills", Right.ACT, Backfill)
     def backfill(self, request: Request, body: Backfill) -> dict[str, str]:
@@ -224,31 +249,36 @@ class Routines(Page):
             raise HTTPException(404, gettext("This routine has no days that could be made up."))
         number = requests.check_days(entry, body.first_on, body.last_on, dt.datetime.now(dt.UTC))
         requests.check_queue(load_agenda(), body.queue)
+        airflow = Airflow(request)
+        details = airflow.get(f"dags/{entry.routine}/details")
+        requests.check_params(requests.fields(details), body.params)
         conf = requests.conf_of(None, body.params, body.queue)
         with connect(request) as connection, connection.transaction():
             target = {"routine": entry.routine}
             details = {"conf": conf, "first_on": str(body.first_on), "last_on": str(body.last_on)}
             record_audit(connection, caller_of(request).login, "ask_for_backfill", target, details, number)
-            backfills.ask(Airflow(request), entry.routine, body.first_on, body.last_on, conf)
+            backfills.ask(airflow, entry.routine, body.first_on, body.last_on, conf)
         asked = ngettext("%(num)s day begins now", "%(num)s days run now, one after the other", number)
         return {"message": f"{words.named(entry.routine, 'routine')}: {asked % {'num': number}}."}
 
     @post("/{routine}/requests/{dag_run_id}/cancel", Right.ACT, Nothing)
     def cancel(self, request: Request, _body: Nothing) -> dict[str, Any]:
-        """Cancel a request that waits; it can be asked for anew at once."""
-        entry = _entry(request)
-        run_id = request.path_params["dag_run_id"]
-        now = dt.datetime.now(dt.UTC)
+        """Cancel a run that waits; one that was asked for can be asked for anew at once."""
+        entry, airflow = _entry(request), Airflow(request)
+        run = requests.find_waiting(airflow, entry.routine, request.path_params["dag_run_id"])
+        answer: dict[str, Any] = {"message": gettext("The request was cancelled.")}
+        asked = _asked(entry, run, dt.datetime.now(dt.UTC))
+        if asked is not None:
+            answer["undo"] = {
+                "label": gettext("Ask for it again"),
+                "url": f"{request.url_for('console:routines')}/{entry.routine}/requests",
+                "body": asked.model_dump(mode="json"),
+            }
         with connect(request) as connection, connection.transaction():
-            target = {"routine": entry.routine, "dag_run_id": run_id}
+            target = {"routine": entry.routine, "dag_run_id": run.dag_run_id}
             record_audit(connection, caller_of(request).login, "cancel_run", target, {})
-            cancelled = requests.cancel(Airflow(request), entry.routine, run_id, now)
-        undo = {
-            "label": gettext("Ask for it again"),
-            "url": f"{request.url_for('console:routines')}/{entry.routine}/requests",
-            "body": _asked(entry, cancelled).model_dump(mode="json"),
-        }
-        return {"message": gettext("The request was cancelled."), "undo": undo}
+            requests.cancel(airflow, run)
+        return answer
 
     @post("/{routine}/preview", Right.READ, Ask)
     def preview(self, request: Request, body: Ask) -> Response:
@@ -256,6 +286,10 @@ class Routines(Page):
         entry = _entry(request)
         on = body.business_date or today_in(entry.zone)
         requests.check_business_date(on, entry, dt.datetime.now(dt.UTC))
+        details = Airflow(request).get(f"dags/{entry.routine}/details")
+        requests.check_params(requests.fields(details), body.params)
+        if not caller_of(request).may(Right.ACT) and any(map(body.params.get, previews.EXECUTED)):
+            raise HTTPException(403, gettext("Your role in Airflow does not allow this."))
         with _previews.take(), connect(request, LONG_MILLISECONDS) as connection:
             found = previews.preview(connection, entry.routine, on, body.params)
         return self.fragment(request, "routine_preview.html", entry=entry, on=on, preview=found)
@@ -269,17 +303,22 @@ def _entry(request: Request) -> Entry:
     raise HTTPException(404, gettext("There is no such routine."))
 
 
-def _asked(entry: Entry, waiting: requests.Waiting) -> Ask:
-    """What was asked for with a request."""
-    params = dict(waiting.params)
-    due = waiting.due_at.astimezone(entry.zone)
-    return Ask(
-        business_date=params.pop("business_date", None),
-        date=due.date(),
-        hour=due.time(),
-        queue=params.pop("queue", None),
-        params=params,
-    )
+def _asked(entry: Entry, run: requests.ActiveRun, now: dt.datetime) -> Ask | None:
+    """What a run was asked for with; None where nobody asked, or in a way that the form has not."""
+    if run.run_type != "manual":
+        return None
+    params = dict(run.params)
+    due = run.due_at.astimezone(entry.zone) if run.due_at > now else None
+    try:
+        return Ask(
+            business_date=params.pop("business_date", None),
+            date=due and due.date(),
+            hour=due and due.time(),
+            queue=params.pop("queue", None),
+            params=params,
+        )
+    except ValidationError:  # asked for in Airflow, which takes any conf
+        return None
 
 
 def _mode(request: Request) -> str:
