@@ -119,6 +119,13 @@ def card(console: FrameLocator) -> Locator:
     return console.locator(f'[data-gateway="{GATEWAY}"]')
 
 
+def wait_until_loaded(element: Locator) -> None:
+    """Until the script of the page that an element is in has read it."""
+    element.evaluate(
+        "() => document.readyState === 'complete' || new Promise(done => addEventListener('load', done))"
+    )
+
+
 def last_entry(stack: RunningStack) -> tuple[object, ...]:
     (entry,) = stack.rows(
         "select login, action, target, records from crm.audit_entry order by id desc limit 1"
@@ -178,8 +185,9 @@ def test_messages_are_found_chosen_and_read_in_full(
     ui.go_home()
     console = ui.open_console()
     console.get_by_role("link", name="Message queue", exact=True).click()
-    console.get_by_label("Gateway", exact=True).select_option(GATEWAY)
     rows = console.locator("tr[data-message]")
+    wait_until_loaded(rows.first)
+    console.get_by_label("Gateway", exact=True).select_option(GATEWAY)
     expect(rows).to_have_count(WAITING + HELD + FAILED + SENT)
     screenshot(page, "console-queue")
     console.get_by_role("group", name="Status").get_by_role("link", name="Failed").click()

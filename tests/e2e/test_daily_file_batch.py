@@ -37,7 +37,8 @@ def partner(stack: RunningStack) -> dict[str, dict[str, Any]]:
 
 def test_the_demonstration_day_shows_the_batch_of_the_day_before(stack: RunningStack) -> None:
     yesterday = business_today() - DAY
-    (record,) = stack.rows("select * from crm.run where routine = %s and dag_run_id like 'demo%%'", DAG_ID)
+    # Made by the schedule, or by the demonstration where the schedule's hour is still to come.
+    (record,) = stack.rows("select * from crm.run where routine = %s order by id limit 1", DAG_ID)
     assert (record["business_date"], record["status"]) == (yesterday, "succeeded")
     assert record["selected"] >= 3
     orders = partner(stack)[str(yesterday)]["files"][0]
