@@ -35,8 +35,8 @@ class MaintenanceGrid(Grid):
     """A grid of the maintenance group: everybody reads, who maintains changes."""
 
     group = "maintenance"
-    right_to_create = Right.MAINTAIN
-    right_to_edit = Right.MAINTAIN
+    right_to_create: ClassVar[Right | None] = Right.MAINTAIN
+    right_to_edit: ClassVar[Right | None] = Right.MAINTAIN
     create_template = "maintenance_create.html"
     edit_template = "maintenance_edit.html"
 
@@ -110,9 +110,10 @@ class ChoiceField(EnumField):
 
     def __init__(self, name: str, label: str, codes: Sequence[str], **options: Any) -> None:
         super().__init__(name, label, choices=[(code, code) for code in codes], **options)
+        self.codes = codes
 
     def _get_choices(self, request: Request) -> Any:
-        return [(code, word(code)) for code, _ in self.choices or ()]
+        return [(code, word(code)) for code in self.codes]
 
     def _get_label(self, value: Any, request: Request) -> Any:
         return word(str(value))
@@ -126,7 +127,7 @@ class ChoiceField(EnumField):
 class LookupField(EnumField):
     """One of the rows of another table, by name; or several of them."""
 
-    def __init__(self, name: str, label: str, query: Select[Any], **options: Any) -> None:
+    def __init__(self, name: str, label: str, query: Select[*tuple[Any, ...]], **options: Any) -> None:
         """
         Args:
             name: of the field.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import psycopg
@@ -27,8 +26,6 @@ from rotina.messaging.email_templates import (
 )
 from rotina.models import EmailTemplate
 from rotina.runs.business_date import today_in
-
-_NAMES = [one.name for one in fields(EmailTemplateSettings)]
 
 
 class EmailTemplates(MaintenanceGrid):
@@ -90,10 +87,9 @@ class EmailTemplates(MaintenanceGrid):
     def save(self, connection: psycopg.Connection, data: dict[str, Any], login: str, pk: str | None) -> int:
         if pk is None:
             refuse_taken(connection, EmailTemplate.name, data["name"])
-        else:
-            data = {**data, "name": stored(connection, EmailTemplate.name, pk)}
-        values = {name: data[name] if name == "active" else _lines(data[name]) for name in _NAMES}
-        return save_email_template(connection, EmailTemplateSettings(**values), login)
+        name = data["name"] if pk is None else stored(connection, EmailTemplate.name, pk)
+        draft = TemplateForm(**{part: data[part] or "" for part in TemplateForm.model_fields})
+        return save_email_template(connection, draft.settings(name, active=data["active"]), login)
 
 
 class TemplateForm(BaseModel):
@@ -104,6 +100,18 @@ class TemplateForm(BaseModel):
     company: str = ""
     html: str = ""
     text: str = ""
+
+    def settings(self, name: str, *, active: bool = True) -> EmailTemplateSettings:
+        """The template that is meant."""
+        return EmailTemplateSettings(
+            name=name,
+            subject=_lines(self.subject),
+            preheader=_lines(self.preheader),
+            company=_lines(self.company),
+            html=_lines(self.html),
+            text=_lines(self.text),
+            active=active,
+        )
 
 
 class Draft(BaseModel):
@@ -132,11 +140,10 @@ class EmailPreview(Page):
     @post("", Right.MAINTAIN, Draft)
     def render_draft(self, request: Request, body: Draft) -> dict[str, str]:
         """Its subject, HTML and text, for an account or for an example."""
-        values = {name: _lines(value) for name, value in body.form.model_dump().items()}
-        for name in ("subject", "html"):
-            if not values[name].strip():
+        for name, part in (("subject", body.form.subject), ("html", body.form.html)):
+            if not part.strip():
                 raise SettingError(name, None, gettext("is still empty"))
-        settings = EmailTemplateSettings(name="-", **values)
+        settings = body.form.settings("-")
         with connect(request) as connection:
             try:
                 shown = preview(connection, settings, body.account_id, today_in(ZONE))
@@ -145,9 +152,9 @@ class EmailPreview(Page):
         return shown._asdict()
 
 
-def _lines(text: str | None) -> str:
+def _lines(text: str) -> str:
     """A text as people wrote it: browsers send line ends of their own."""
-    return (text or "").replace("\r\n", "\n")
+    return text.replace("\r\n", "\n")
 
 
 SCREENS = [EmailTemplates, EmailPreview]

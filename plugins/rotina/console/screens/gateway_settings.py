@@ -44,6 +44,7 @@ class GatewayRow(Base):
     __table__ = _GATEWAY
 
     code: Mapped[str]
+    name: Mapped[str]
     windows: Mapped[list[str]] = column_property(
         func.array(
             select(_WINDOW.c.day + " " + _hour(_WINDOW.c.opens_at) + "-" + _hour(_WINDOW.c.closes_at))
@@ -63,6 +64,7 @@ class TemplateRow(Base):
     __table__ = _TEMPLATE
 
     code: Mapped[str]
+    name: Mapped[str]
     gateway: Mapped[str] = column_property(
         select(_GATEWAY.c.code).where(_GATEWAY.c.id == _TEMPLATE.c.gateway_id).scalar_subquery()
     )

@@ -71,6 +71,7 @@ class TeamRow(Base):
 
     __table__ = _TEAM
 
+    id: Mapped[int]
     name: Mapped[str]
     members: Mapped[list[str]] = column_property(
         func.array(
@@ -212,6 +213,20 @@ class ProfileForm(BaseModel):
     notify_owners: bool = False
     layout: str = LAYOUT
 
+    def settings(self, name: str) -> ProfileSettings:
+        """The profile that is meant, at work."""
+        return ProfileSettings(
+            name=name,
+            period_days=self.period_days,
+            processes=self.processes,
+            users=self.users,
+            audience=self.audience or None,
+            transfer_to_login=self.transfer_to_login or None,
+            transfer_to_team=self.transfer_to_team or None,
+            notify_owners=self.notify_owners,
+            layout=self.layout,
+        )
+
 
 class Asked(BaseModel):
     """A profile that is not saved yet; with the key of the one that it would take the place of."""
@@ -239,14 +254,10 @@ class WhoWouldBeFound(Page):
     @post("", Right.MAINTAIN, Asked)
     def preview(self, request: Request, body: Asked) -> Response:
         """The profile is saved, a dry run is made with it, and all is taken back."""
-        values = {name: value or None for name, value in body.form.model_dump().items()}
-        values |= {name: values[name] or [] for name in ("processes", "users")}
         with connect(request, LONG_MILLISECONDS) as connection, connection.transaction(force_rollback=True):
             old_name = stored(connection, ProfileRow.name, body.pk) if body.pk else None
             name = body.form.name.strip() or old_name or gettext("this profile")
-            settings = ProfileSettings(
-                **{**values, "name": name, "notify_owners": body.form.notify_owners, "active": True}
-            )
+            settings = body.form.settings(name)
             save_profile(connection, settings, caller_of(request).login, renamed_from=old_name)
             found = previews.preview(
                 connection, inactivity_monitor.ROUTINE, today_in(ZONE), {"profile": name}

@@ -42,7 +42,12 @@ class Users(MaintenanceGrid):
     def save(self, connection: psycopg.Connection, data: dict[str, Any], login: str, pk: str | None) -> str:
         if pk is None:
             refuse_taken(connection, AppUser.login, data["login"])
-        user = UserSettings(**{"login": pk, **data})
+        user = UserSettings(
+            login=data["login"] if pk is None else pk,
+            name=data["name"],
+            email=data["email"],
+            active=data["active"],
+        )
         save_user(connection, user, login)
         return user.login
 
