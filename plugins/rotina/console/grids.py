@@ -33,6 +33,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette_admin import IntegerField
 from starlette_admin.actions import ActionSelection, action, row_action
 from starlette_admin.contrib.sqla import ModelView
 from starlette_admin.exceptions import ActionFailed, FormValidationError
@@ -125,6 +126,9 @@ class Grid(ModelView):
     right_to_edit: ClassVar[Right | None] = None
     right_to_delete: ClassVar[Right | None] = None
 
+    #: The attribute of a row that its page is headed by; None: its key.
+    title_field: ClassVar[str | None] = None
+
     #: What the search looks through, for a part of the text; where there are many rows, with a trigram index,
     #: or by an own `get_search_query`. Empty: no search.
     search_columns: ClassVar[Sequence[InstrumentedAttribute[Any]]] = ()
@@ -205,6 +209,10 @@ class Grid(ModelView):
             "export": None,
         }
         return own[name] if name in own else getattr(handler, "_right", None)
+
+    def numbers(self) -> list[str]:
+        """The columns of whole numbers, which are aligned by their last digits."""
+        return [one.name for one in self.fields if isinstance(one, IntegerField)]
 
     def is_accessible(self, request: Request) -> bool:
         return caller_of(request).may(self.right_to_read)
@@ -324,8 +332,12 @@ class Grid(ModelView):
         try:
             await to_thread.run_sync(work, limiter=_workers)
         except SettingError as error:
-            raise ActionFailed(str(error)) from error
+            raise ActionFailed(self.refusal(error)) from error
         return len(pks)
+
+    def refusal(self, error: SettingError) -> str:
+        """Why a row stays, as it is told."""
+        return str(error)
 
     async def _save(self, request: Request, data: dict[str, Any], pk: str | None) -> Any:
         await self.validate(request, data)

@@ -8,9 +8,9 @@ import psycopg
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette_admin import BooleanField, DateTimeField, IntegerField, StringField, TextAreaField
+from starlette_admin import BooleanField, IntegerField, StringField, TextAreaField
 
-from rotina.console.forms import MaintenanceGrid, refuse_taken, stored
+from rotina.console.forms import InstantField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, get_locale, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
@@ -34,7 +34,7 @@ class EmailTemplates(MaintenanceGrid):
     model = EmailTemplate
     key = "email-template"
     menu_label = _("E-mail templates")
-    display_name = _("E-mail template")
+    display_name = _("e-mail template")
     order = 120
     fields = (
         IntegerField(
@@ -69,9 +69,10 @@ class EmailTemplates(MaintenanceGrid):
             help_text=_("For mail programs without HTML; empty: derived from the HTML."),
         ),
         BooleanField("active", _("Active"), default=True),
-        DateTimeField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
+        InstantField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
         StringField("updated_by", _("Changed by"), exclude_from_create=True, exclude_from_edit=True),
     )
+    effect = _("E-mails that are written from now on look like this; those that wait stay as they are.")
     search_columns = (EmailTemplate.name, EmailTemplate.subject)
     sortable_fields = ("name", "active", "updated_at")
     fields_default_sort = ("name",)
@@ -140,13 +141,12 @@ class EmailPreview(Page):
     @post("", Right.MAINTAIN, Draft)
     def render_draft(self, request: Request, body: Draft) -> dict[str, str]:
         """Its subject, HTML and text, for an account or for an example."""
-        for name, part in (("subject", body.form.subject), ("html", body.form.html)):
-            if not part.strip():
-                raise SettingError(name, None, gettext("is still empty"))
-        settings = body.form.settings("-")
-        with connect(request) as connection:
+        with EmailTemplates.preview_errors(), connect(request) as connection:
+            for name, part in (("subject", body.form.subject), ("html", body.form.html)):
+                if not part.strip():
+                    raise SettingError(name, None, gettext("is still empty"))
             try:
-                shown = preview(connection, settings, body.account_id, today_in(ZONE))
+                shown = preview(connection, body.form.settings("-"), body.account_id, today_in(ZONE))
             except RenderError as error:
                 raise SettingError(error.field, None, error.problem) from None
         return shown._asdict()
