@@ -46,7 +46,7 @@ with matched as (
     (
         select
             id,
-            5,
+            6,
             'email'
         from crm.account
         where lower(email) collate "C" like lower(%(email)s::text)
@@ -57,7 +57,7 @@ with matched as (
     (
         select
             id,
-            6,
+            5,
             'name'
         from crm.account
         where lower(name) collate "C" like lower(%(name)s::text)

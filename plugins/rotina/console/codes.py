@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -40,17 +41,7 @@ WORDS: dict[str, str] = {
     "campaign_action": _("campaign action"),
     "quote": _("quote"),
     "order": _("order"),
-    # messages
-    "waiting": _("waiting"),
-    "sending": _("sending"),
-    "sent": _("sent"),
-    "failed": _("failed"),
-    "unknown": _("unknown"),
-    "held": _("held"),
-    "cancelled": _("cancelled"),
-    "expired": _("expired"),
-    "delivered": _("delivered"),
-    "read": _("read"),
+    # channels of messages
     "phone": _("phone"),
     "email": _("e-mail"),
     # why and how an address came to get no messages
@@ -63,6 +54,10 @@ WORDS: dict[str, str] = {
     "pending": _("pending"),
     "rejected": _("rejected"),
     "paused": _("paused"),
+    # kinds of gateways
+    "opa_suite": "Opa! Suite",
+    "smtp": _("e-mail (SMTP)"),
+    "http_json": _("HTTP with JSON"),
     # days of send windows
     "monday": _("Monday"),
     "tuesday": _("Tuesday"),
@@ -83,6 +78,16 @@ WORDS: dict[str, str] = {
 def word(code: str | None) -> str:
     """A code in words; one that is not known as it is."""
     return "" if code is None else str(WORDS.get(code, code))
+
+
+def document(text: str | None) -> str:
+    """A CPF or CNPJ with its punctuation; what is none as it is."""
+    text = text or ""
+    if re.fullmatch("[0-9]{11}", text):
+        return f"{text[:3]}.{text[3:6]}.{text[6:9]}-{text[9:]}"
+    if re.fullmatch("[0-9A-Z]{12}[0-9]{2}", text):
+        return f"{text[:2]}.{text[2:5]}.{text[5:8]}/{text[8:12]}-{text[12:]}"
+    return text
 
 
 def title_of(field: str) -> str:

@@ -31,6 +31,7 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.orm import InstrumentedAttribute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette_admin import IntegerField
 from starlette_admin.contrib.sqla import ModelView
 from starlette_admin.exceptions import ActionFailed, FormValidationError
 from starlette_admin.filters import FilterGroup
@@ -61,6 +62,9 @@ class Grid(ModelView):
     right_to_create: ClassVar[Right | None] = None
     right_to_edit: ClassVar[Right | None] = None
     right_to_delete: ClassVar[Right | None] = None
+
+    #: The attribute of a row that its page is headed by; None: its key.
+    title_field: ClassVar[str | None] = None
 
     #: What the search looks through, for a part of the text; where there are many rows, with a trigram index,
     #: or by an own `get_search_query`. Empty: no search.
@@ -138,6 +142,10 @@ class Grid(ModelView):
         """What an action of starlette-admin asks for; of others there are none, and the export is ours."""
         rights = {"view": self.right_to_read, "edit": self.right_to_edit, "delete": self.right_to_delete}
         return rights.get(action)
+
+    def numbers(self) -> list[str]:
+        """The columns of whole numbers, which are aligned by their last digits."""
+        return [one.name for one in self.fields if isinstance(one, IntegerField)]
 
     def is_accessible(self, request: Request) -> bool:
         return caller_of(request).may(self.right_to_read)
@@ -257,8 +265,12 @@ class Grid(ModelView):
         try:
             await to_thread.run_sync(work, limiter=_workers)
         except SettingError as error:
-            raise ActionFailed(str(error)) from error
+            raise ActionFailed(self.refusal(error)) from error
         return len(pks)
+
+    def refusal(self, error: SettingError) -> str:
+        """Why a row stays, as it is told."""
+        return str(error)
 
     async def _save(self, request: Request, data: dict[str, Any], pk: str | None) -> Any:
         await self.validate(request, data)

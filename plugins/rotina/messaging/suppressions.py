@@ -66,17 +66,24 @@ def unsuppress(connection: psycopg.Connection, channel: Channel, address: str, l
         record_audit(connection, login, "unsuppress", target, {})
 
 
-def _checked(channel: str, address: str) -> str:
+def is_address(channel: Channel, address: str) -> bool:
+    """Whether a message may go to an address, as messages carry it."""
+    if channel == "phone":
+        return bool(_PHONE.fullmatch(address))
+    return len(address) <= _LONGEST_EMAIL and bool(_EMAIL.fullmatch(address))
+
+
+def _checked(channel: Channel, address: str) -> str:
     """The address as messages carry it."""
     if channel not in get_args(Channel):
         raise SettingError("channel", channel, f"must be one of {', '.join(get_args(Channel))}")
     if channel == "phone":
         address = address.strip()
-        if not _PHONE.fullmatch(address):
+        if not is_address(channel, address):
             raise SettingError("address", _masked(address), "is no phone number as +5511999990000 (E.164)")
         return address
     address = canonical_email(address)
-    if len(address) > _LONGEST_EMAIL or not _EMAIL.fullmatch(address):
+    if not is_address(channel, address):
         raise SettingError("address", _masked(address), "is no e-mail address")
     return address
 

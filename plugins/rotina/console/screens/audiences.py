@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped, column_property
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette_admin import DateTimeField, IntegerField, StringField, TextAreaField
+from starlette_admin import IntegerField, StringField, TextAreaField
 
 from rotina.accounts.audiences import (
     AudienceSettings,
@@ -25,7 +25,7 @@ from rotina.accounts.audiences import (
 from rotina.accounts.filters import Filter, parse_filter
 from rotina.console.codes import in_words, word
 from rotina.console.database import LONG_MILLISECONDS
-from rotina.console.forms import FilterField, MaintenanceGrid, refuse_taken, stored
+from rotina.console.forms import FilterField, InstantField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
@@ -70,9 +70,10 @@ class Audiences(MaintenanceGrid):
     model = AudienceRow
     key = "audience"
     menu_label = _("Audiences")
-    display_name = _("Audience")
+    display_name = _("audience")
     order = 95
     help = _("Either a filter, evaluated whenever it is used, or a list of accounts.")
+    effect = _("Rules, profiles and routines that name it go by it from their next run on.")
     right_to_delete = Right.MAINTAIN
     fields = (
         IntegerField(
@@ -92,7 +93,7 @@ class Audiences(MaintenanceGrid):
             exclude_from_detail=True,
             exclude_from_export=True,
         ),
-        DateTimeField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
+        InstantField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
         StringField("updated_by", _("Changed by"), exclude_from_create=True, exclude_from_edit=True),
     )
     search_columns = (AudienceRow.name,)
@@ -168,16 +169,17 @@ class AudiencePreview(Page):
     @post("", Right.MAINTAIN, Asked)
     def preview(self, request: Request, body: Asked) -> Response:
         """A filter that is not saved yet."""
-        if not body.form.filter.strip():
-            raise SettingError(
-                "filter", None, gettext("add a condition first; a list has the accounts it names")
-            )
-        try:
-            document = json.loads(body.form.filter)
-        except (ValueError, RecursionError):
-            raise SettingError("filter", "…", gettext("is no JSON")) from None
-        with connect(request, LONG_MILLISECONDS) as connection:
-            found = _counted(connection, parse_filter(document))
+        with Audiences.preview_errors():
+            if not body.form.filter.strip():
+                raise SettingError(
+                    "filter", None, gettext("add a condition first; a list has the accounts it names")
+                )
+            try:
+                document = json.loads(body.form.filter)
+            except (ValueError, RecursionError):
+                raise SettingError("filter", "…", gettext("is no JSON")) from None
+            with connect(request, LONG_MILLISECONDS) as connection:
+                found = _counted(connection, parse_filter(document, field="filter"))
         return self.fragment(request, "audience_accounts.html", found=found, in_words=in_words, word=word)
 
 

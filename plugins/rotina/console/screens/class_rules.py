@@ -13,13 +13,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Mapped, column_property
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette_admin import BooleanField, DateTimeField, IntegerField, StringField
+from starlette_admin import BooleanField, IntegerField, StringField
 
 from rotina.accounts import class_transition
 from rotina.accounts.class_rules import RuleSettings, delete_rule, save_class, save_rule
 from rotina.console.codes import in_words
 from rotina.console.database import LONG_MILLISECONDS
-from rotina.console.forms import FilterField, LookupField, MaintenanceGrid, refuse_taken, stored
+from rotina.console.forms import FilterField, InstantField, LookupField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
@@ -60,7 +60,7 @@ class Classes(MaintenanceGrid):
     model = AccountClass
     key = "account-class"
     menu_label = _("Account classes")
-    display_name = _("Class")
+    display_name = _("class")
     order = 110
     fields = (
         IntegerField("id", _("Number"), exclude_from_create=True, exclude_from_edit=True),
@@ -72,6 +72,7 @@ class Classes(MaintenanceGrid):
             help_text=_("One that is not active keeps its accounts, and rules lead to it no more."),
         ),
     )
+    effect = _("A new name is seen wherever the class is named, in histories too.")
     search_columns = (AccountClass.name,)
     fields_default_sort = ("name",)
 
@@ -93,11 +94,12 @@ class ClassRules(MaintenanceGrid):
     model = RuleRow
     key = "class-rule"
     menu_label = _("Class rules")
-    display_name = _("Class rule")
+    display_name = _("class rule")
     order = 100
     help = _(
         "An account moves by the first active rule, by priority, for its class whose conditions it meets."
     )
+    effect = _("From its next run on, the class transition moves everybody's accounts by it.")
     right_to_delete = Right.MAINTAIN
     fields = (
         IntegerField(
@@ -133,7 +135,7 @@ class ClassRules(MaintenanceGrid):
             select(Audience.name).order_by(Audience.name),
             help_text=_("Empty: all accounts."),
         ),
-        DateTimeField(
+        InstantField(
             "updated_at",
             _("Last change"),
             exclude_from_list=True,
@@ -154,7 +156,12 @@ class ClassRules(MaintenanceGrid):
     list_template = "class_rules.html"
     preview_path = "class-preview/rule"
     preview_button = _("Who would move?")
-    fields_of_errors = {"renamed_from": "name", "rule": "name"}  # noqa: RUF012
+    fields_of_errors = {  # noqa: RUF012
+        "renamed_from": "name",
+        "rule": "name",
+        "class rule": "conditions",
+        "class rules": "conditions",
+    }
 
     def save(self, connection: psycopg.Connection, data: dict[str, Any], login: str, pk: str | None) -> int:
         old_name = stored(connection, RuleRow.name, pk) if pk else None
@@ -240,7 +247,11 @@ class WhoWouldMove(Page):
     @post("/rule", Right.MAINTAIN, Asked)
     def rule(self, request: Request, body: Asked) -> Response:
         """What a rule would do that is not saved yet, beside all others: it is saved, and taken back."""
-        with connect(request, LONG_MILLISECONDS) as connection, connection.transaction(force_rollback=True):
+        with (
+            ClassRules.preview_errors(),
+            connect(request, LONG_MILLISECONDS) as connection,
+            connection.transaction(force_rollback=True),
+        ):
             on = _newest(connection)
             old_name = stored(connection, RuleRow.name, body.pk) if body.pk else None
             name = body.form.name.strip() or old_name or gettext("this rule")

@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from rotina.accounts.account_search import MOST_FOUND, search_accounts
-from rotina.console import words
-from rotina.console.codes import in_words, word
+from rotina.console import message_words, words
+from rotina.console.codes import document, in_words, word
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.messaging.addresses import canonical_email
-from rotina.messaging.suppressions import Channel, suppress, unsuppress
+from rotina.messaging.suppressions import Channel, is_address, suppress, unsuppress
 from rotina.runs.business_date import today_in
 from rotina.sql import statement
 
@@ -29,11 +29,8 @@ from rotina.sql import statement
 MOST_CHANGES = 100
 MOST_MESSAGES = 25
 
-#: What proves who an account is: a single account found by it is opened at once.
-_SURE = ("id", "customer", "document")
-
-#: A recipient as messages to phones have it (E.164).
-_PHONE = re.compile(r"\+[0-9]+")
+#: What tells who an account is: a single account found by it is opened at once.
+_SURE = ("id", "customer", "document", "phone", "email")
 
 
 class Address(BaseModel):
@@ -74,6 +71,7 @@ class Customers(Page):
             found=found[:MOST_FOUND],
             more=len(found) > MOST_FOUND,
             word=word,
+            document=document,
         )
 
     @get("/{id:int}")
@@ -110,6 +108,8 @@ class Customers(Page):
             before=values["before"],
             addresses=addresses,
             word=word,
+            document=document,
+            message_words=message_words,
         )
 
     @post("/opt-out", Right.ACT, OptOut)
@@ -136,19 +136,23 @@ def _addresses(
     connection: psycopg.Connection, account: dict[str, Any], messages: Iterable[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The addresses of an account and of its messages as these carry them, and whether they are opted out."""
-    pairs: list[tuple[Channel, str]] = []
-    if account["email"] and account["email"].strip():
-        pairs.append(("email", canonical_email(account["email"])))
-    phones = [account["phone"] or "", *(one["recipient"] for one in messages if one["channel"] == "phone")]
-    pairs.extend(("phone", phone.strip()) for phone in phones if _PHONE.fullmatch(phone.strip()))
-    pairs.extend(("email", one["recipient"]) for one in messages if one["channel"] == "email")
-    known = list(dict.fromkeys(pairs))
+    pairs: list[tuple[Channel, str]] = [
+        ("email", canonical_email(account["email"] or "")),
+        ("phone", (account["phone"] or "").strip()),
+        *((one["channel"], one["recipient"]) for one in messages),
+    ]
+    known = [pair for pair in dict.fromkeys(pairs) if pair[1]]
     values = {"channels": [pair[0] for pair in known], "addresses": [pair[1] for pair in known]}
     suppressed = {
         (one["channel"], one["address"]): one for one in _rows(connection, "list_suppressions", values)
     }
     return [
-        {"channel": channel, "address": address, "suppressed": suppressed.get((channel, address))}
+        {
+            "channel": channel,
+            "address": address,
+            "usable": is_address(channel, address),
+            "suppressed": suppressed.get((channel, address)),
+        }
         for channel, address in known
     ]
 

@@ -48,9 +48,10 @@ class Steps(MaintenanceGrid):
     model = StepRow
     key = "dunning-step"
     menu_label = _("Dunning schedule")
-    display_name = _("Step")
+    display_name = _("step")
     order = 150
     help = _("What is sent how many days before or after a receivable is due.")
+    effect = _("Counts from the next run of the billing messages on; messages that wait stay as they are.")
     right_to_delete = Right.MAINTAIN
     fields = (
         IntegerField(
@@ -126,10 +127,11 @@ class Exceptions(MaintenanceGrid):
     model = DunningException
     key = "dunning-exception"
     menu_label = _("Dunning exceptions")
-    display_name = _("Exception")
+    display_name = _("exception")
     title_field = "customer_id"
     order = 155
     help = _("A customer of the ERP who gets no billing messages.")
+    effect = _("No new billing message is written to the customer; those that wait still go out.")
     show_pk_in_forms = True
     right_to_delete = Right.MAINTAIN
     fields = (

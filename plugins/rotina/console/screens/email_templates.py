@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import psycopg
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette_admin import BooleanField, DateTimeField, IntegerField, StringField, TextAreaField
+from starlette_admin import BooleanField, IntegerField, StringField, TextAreaField
 
-from rotina.console.forms import MaintenanceGrid, refuse_taken, stored
+from rotina.console.forms import InstantField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, get_locale, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
@@ -28,8 +27,6 @@ from rotina.messaging.email_templates import (
 from rotina.models import EmailTemplate
 from rotina.runs.business_date import today_in
 
-_NAMES = [one.name for one in fields(EmailTemplateSettings)]
-
 
 class EmailTemplates(MaintenanceGrid):
     """The templates. Routines name them, so that names stay."""
@@ -37,7 +34,7 @@ class EmailTemplates(MaintenanceGrid):
     model = EmailTemplate
     key = "email-template"
     menu_label = _("E-mail templates")
-    display_name = _("E-mail template")
+    display_name = _("e-mail template")
     order = 120
     fields = (
         IntegerField(
@@ -72,9 +69,10 @@ class EmailTemplates(MaintenanceGrid):
             help_text=_("For mail programs without HTML; empty: derived from the HTML."),
         ),
         BooleanField("active", _("Active"), default=True),
-        DateTimeField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
+        InstantField("updated_at", _("Last change"), exclude_from_create=True, exclude_from_edit=True),
         StringField("updated_by", _("Changed by"), exclude_from_create=True, exclude_from_edit=True),
     )
+    effect = _("E-mails that are written from now on look like this; those that wait stay as they are.")
     search_columns = (EmailTemplate.name, EmailTemplate.subject)
     sortable_fields = ("name", "active", "updated_at")
     fields_default_sort = ("name",)
@@ -90,10 +88,9 @@ class EmailTemplates(MaintenanceGrid):
     def save(self, connection: psycopg.Connection, data: dict[str, Any], login: str, pk: str | None) -> int:
         if pk is None:
             refuse_taken(connection, EmailTemplate.name, data["name"])
-        else:
-            data = {**data, "name": stored(connection, EmailTemplate.name, pk)}
-        values = {name: data[name] if name == "active" else _lines(data[name]) for name in _NAMES}
-        return save_email_template(connection, EmailTemplateSettings(**values), login)
+        name = data["name"] if pk is None else stored(connection, EmailTemplate.name, pk)
+        draft = TemplateForm(**{part: data[part] or "" for part in TemplateForm.model_fields})
+        return save_email_template(connection, draft.settings(name, active=data["active"]), login)
 
 
 class TemplateForm(BaseModel):
@@ -104,6 +101,18 @@ class TemplateForm(BaseModel):
     company: str = ""
     html: str = ""
     text: str = ""
+
+    def settings(self, name: str, *, active: bool = True) -> EmailTemplateSettings:
+        """The template that is meant."""
+        return EmailTemplateSettings(
+            name=name,
+            subject=_lines(self.subject),
+            preheader=_lines(self.preheader),
+            company=_lines(self.company),
+            html=_lines(self.html),
+            text=_lines(self.text),
+            active=active,
+        )
 
 
 class Draft(BaseModel):
@@ -132,22 +141,20 @@ class EmailPreview(Page):
     @post("", Right.MAINTAIN, Draft)
     def render_draft(self, request: Request, body: Draft) -> dict[str, str]:
         """Its subject, HTML and text, for an account or for an example."""
-        values = {name: _lines(value) for name, value in body.form.model_dump().items()}
-        for name in ("subject", "html"):
-            if not values[name].strip():
-                raise SettingError(name, None, gettext("is still empty"))
-        settings = EmailTemplateSettings(name="-", **values)
-        with connect(request) as connection:
+        with EmailTemplates.preview_errors(), connect(request) as connection:
+            for name, part in (("subject", body.form.subject), ("html", body.form.html)):
+                if not part.strip():
+                    raise SettingError(name, None, gettext("is still empty"))
             try:
-                shown = preview(connection, settings, body.account_id, today_in(ZONE))
+                shown = preview(connection, body.form.settings("-"), body.account_id, today_in(ZONE))
             except RenderError as error:
                 raise SettingError(error.field, None, error.problem) from None
         return shown._asdict()
 
 
-def _lines(text: str | None) -> str:
+def _lines(text: str) -> str:
     """A text as people wrote it: browsers send line ends of their own."""
-    return (text or "").replace("\r\n", "\n")
+    return text.replace("\r\n", "\n")
 
 
 SCREENS = [EmailTemplates, EmailPreview]

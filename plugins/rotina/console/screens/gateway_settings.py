@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, get_args
 
 import psycopg
@@ -16,7 +18,7 @@ from starlette_admin import BooleanField, IntegerField, StringField, TextAreaFie
 
 from rotina.console.codes import word
 from rotina.console.forms import ChoiceField, LookupField, MaintenanceGrid, refuse_taken, stored
-from rotina.console.language import gettext
+from rotina.console.language import get_locale, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.errors import SettingError
 from rotina.expressions import execute
@@ -44,6 +46,7 @@ class GatewayRow(Base):
     __table__ = _GATEWAY
 
     code: Mapped[str]
+    name: Mapped[str]
     windows: Mapped[list[str]] = column_property(
         func.array(
             select(_WINDOW.c.day + " " + _hour(_WINDOW.c.opens_at) + "-" + _hour(_WINDOW.c.closes_at))
@@ -63,6 +66,7 @@ class TemplateRow(Base):
     __table__ = _TEMPLATE
 
     code: Mapped[str]
+    name: Mapped[str]
     gateway: Mapped[str] = column_property(
         select(_GATEWAY.c.code).where(_GATEWAY.c.id == _TEMPLATE.c.gateway_id).scalar_subquery()
     )
@@ -75,9 +79,15 @@ class LinesField(TextAreaField):
         """A text as it is shown."""
         return text
 
+    def listed(self, texts: Sequence[str]) -> str:
+        """The texts as a list or a page shows them."""
+        return ", ".join(texts)
+
     async def parse_obj(self, request: Request, obj: Any) -> str:
-        lines = [self.line(text) for text in getattr(obj, self.name)]
-        return ("\n" if request.state.action.is_form() else ", ").join(lines)
+        texts: Sequence[str] = getattr(obj, self.name)
+        if request.state.action.is_form():
+            return "\n".join(self.line(text) for text in texts)
+        return self.listed(texts)
 
     async def parse_form_data(self, request: Request, form_data: FormData) -> str:
         return str(form_data.get(self.id) or "")
@@ -89,6 +99,30 @@ class WindowsField(LinesField):
     def line(self, text: str) -> str:
         day, _, hours = text.partition(" ")
         return f"{word(day)} {hours}"
+
+    def listed(self, texts: Sequence[str]) -> str:
+        """Days of the same windows together; those that follow each other from the first to the last."""
+        hours: dict[str, list[str]] = {}
+        for text in texts:
+            day, _, window = text.partition(" ")
+            hours.setdefault(day, []).append(window)
+        told = []
+        for windows, days in groupby(hours, key=lambda day: tuple(hours[day])):
+            names = [word(day) for day in days]
+            week = [name for name in names if name != word("holiday")]
+            if len(week) > 2:
+                first_to_last = gettext("%(first)s to %(last)s") % {"first": week[0], "last": week[-1]}
+                names = [first_to_last, *names[len(week) :]]
+            told.append(f"{', '.join(names)} {', '.join(windows)}")
+        return "; ".join(told)
+
+
+class RateField(StringField):
+    """A number that need not be whole, with the decimal sign of the caller's language."""
+
+    async def serialize_value(self, request: Request, value: Any) -> str:
+        text = str(value).removesuffix(".0")
+        return text.replace(".", ",") if get_locale() == "pt" else text
 
 
 class JsonField(TextAreaField):
@@ -104,12 +138,13 @@ class GatewaysSettings(MaintenanceGrid):
     model = GatewayRow
     key = "gateway-settings"
     menu_label = _("Gateways: settings")
-    display_name = _("Gateway")
+    display_name = _("gateway")
     title_field = "code"
     order = 160
     help = _(
         "Where messages go out, when, and how fast. Address and secret are those of the Airflow connection."
     )
+    effect = _("The next dispatch goes by it, for all messages that wait.")
     fields = (
         IntegerField(
             "id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True
@@ -123,6 +158,7 @@ class GatewaysSettings(MaintenanceGrid):
             "windows",
             _("Send windows"),
             rows=8,
+            list_template="fields/list/wrapped.html",
             searchable=False,
             orderable=False,
             help_text=_(
@@ -152,7 +188,7 @@ class GatewaysSettings(MaintenanceGrid):
         IntegerField(
             "dispatchers", _("Dispatchers at most"), required=True, default=1, exclude_from_list=True
         ),
-        StringField("rate", _("Messages per second at most"), help_text=_("Empty: as fast as it goes.")),
+        RateField("rate", _("Messages per second at most"), help_text=_("Empty: as fast as it goes.")),
         IntegerField(
             "burst",
             _("At once after a pause"),
@@ -213,7 +249,7 @@ class MessageTemplates(MaintenanceGrid):
     model = TemplateRow
     key = "message-template"
     menu_label = _("Message templates")
-    display_name = _("Message template")
+    display_name = _("message template")
     title_field = "code"
     order = 165
     fields = (
@@ -235,18 +271,23 @@ class MessageTemplates(MaintenanceGrid):
             _("Text"),
             required=True,
             rows=5,
+            list_template="fields/list/wrapped.html",
             help_text=_("As the gateway has it, with places {{1}}, {{2}} …"),
         ),
         LinesField(
             "variables",
             _("Variables"),
             rows=4,
+            list_template="fields/list/wrapped.html",
             searchable=False,
             orderable=False,
             help_text=_("One per line, in the order of the places."),
         ),
         ChoiceField("status", _("Status"), get_args(Status), required=True, default="pending"),
         BooleanField("active", _("Active"), default=True),
+    )
+    effect = _(
+        "Messages that are written from now on use it; those that wait keep what they were written with."
     )
     search_columns = (TemplateRow.code, TemplateRow.name)
     sortable_fields = ("code", "name", "status", "active")
@@ -315,10 +356,9 @@ def _object(text: str | None) -> dict[str, Any]:
 def _rate(text: str | None) -> float | None:
     if not text or not text.strip():
         return None
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        raise SettingError("rate", text[:20], gettext("must be a number, or empty for no limit")) from None
+    if not re.fullmatch(r"-?[0-9]{1,9}([.,][0-9]{1,6})?", text.strip()):
+        raise SettingError("rate", text[:20], gettext("must be a number, or empty for no limit"))
+    return float(text.strip().replace(",", "."))
 
 
 SCREENS = [GatewaysSettings, MessageTemplates]

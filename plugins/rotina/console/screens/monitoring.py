@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped, column_property
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette_admin import BooleanField, DateTimeField, IntegerField, StringField
+from starlette_admin import BooleanField, IntegerField, StringField
 
 from rotina.accounts import inactivity_monitor
 from rotina.accounts.inactivity_digest import LAYOUT
@@ -25,7 +25,7 @@ from rotina.accounts.monitoring_profiles import (
 )
 from rotina.console import previews
 from rotina.console.database import LONG_MILLISECONDS
-from rotina.console.forms import ChoiceField, LookupField, MaintenanceGrid, refuse_taken, stored
+from rotina.console.forms import ChoiceField, InstantField, LookupField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Page, connect, get, post
@@ -71,6 +71,7 @@ class TeamRow(Base):
 
     __table__ = _TEAM
 
+    id: Mapped[int]
     name: Mapped[str]
     members: Mapped[list[str]] = column_property(
         func.array(
@@ -89,9 +90,10 @@ class Profiles(MaintenanceGrid):
     model = ProfileRow
     key = "monitoring-profile"
     menu_label = _("Monitoring profiles")
-    display_name = _("Monitoring profile")
+    display_name = _("monitoring profile")
     order = 130
     help = _("Which accounts count as without movement, who gets them, and who is told.")
+    effect = _("From its next run on, the inactivity monitor transfers accounts and notifies people by it.")
     right_to_delete = Right.MAINTAIN
     fields = (
         IntegerField(
@@ -107,6 +109,7 @@ class Profiles(MaintenanceGrid):
             _("What counts as movement"),
             PROCESSES,
             multiple=True,
+            list_template="fields/list/wrapped.html",
             searchable=False,
             orderable=False,
             help_text=_("Besides a change of the account itself."),
@@ -134,9 +137,14 @@ class Profiles(MaintenanceGrid):
             exclude_from_list=True,
         ),
         StringField(
-            "layout", _("Layout of the digest"), default=LAYOUT, required=True, exclude_from_list=True
+            "layout",
+            _("Layout of the digest"),
+            default=LAYOUT,
+            required=True,
+            exclude_from_list=True,
+            help_text=_("Name of the files in include/layouts, without their ending."),
         ),
-        DateTimeField(
+        InstantField(
             "updated_at",
             _("Last change"),
             exclude_from_list=True,
@@ -175,9 +183,10 @@ class Teams(MaintenanceGrid):
     model = TeamRow
     key = "team"
     menu_label = _("Teams")
-    display_name = _("Team")
+    display_name = _("team")
     order = 140
     help = _("Its members get the accounts of a monitoring profile in turn.")
+    effect = _("Accounts that were transferred stay where they are; the next ones go to these members.")
     fields = (
         IntegerField(
             "id", _("Number"), exclude_from_list=True, exclude_from_create=True, exclude_from_edit=True
@@ -212,6 +221,20 @@ class ProfileForm(BaseModel):
     notify_owners: bool = False
     layout: str = LAYOUT
 
+    def settings(self, name: str) -> ProfileSettings:
+        """The profile that is meant, at work."""
+        return ProfileSettings(
+            name=name,
+            period_days=self.period_days,
+            processes=self.processes,
+            users=self.users,
+            audience=self.audience or None,
+            transfer_to_login=self.transfer_to_login or None,
+            transfer_to_team=self.transfer_to_team or None,
+            notify_owners=self.notify_owners,
+            layout=self.layout,
+        )
+
 
 class Asked(BaseModel):
     """A profile that is not saved yet; with the key of the one that it would take the place of."""
@@ -239,14 +262,14 @@ class WhoWouldBeFound(Page):
     @post("", Right.MAINTAIN, Asked)
     def preview(self, request: Request, body: Asked) -> Response:
         """The profile is saved, a dry run is made with it, and all is taken back."""
-        values = {name: value or None for name, value in body.form.model_dump().items()}
-        values |= {name: values[name] or [] for name in ("processes", "users")}
-        with connect(request, LONG_MILLISECONDS) as connection, connection.transaction(force_rollback=True):
+        with (
+            Profiles.preview_errors(),
+            connect(request, LONG_MILLISECONDS) as connection,
+            connection.transaction(force_rollback=True),
+        ):
             old_name = stored(connection, ProfileRow.name, body.pk) if body.pk else None
             name = body.form.name.strip() or old_name or gettext("this profile")
-            settings = ProfileSettings(
-                **{**values, "name": name, "notify_owners": body.form.notify_owners, "active": True}
-            )
+            settings = body.form.settings(name)
             save_profile(connection, settings, caller_of(request).login, renamed_from=old_name)
             found = previews.preview(
                 connection, inactivity_monitor.ROUTINE, today_in(ZONE), {"profile": name}

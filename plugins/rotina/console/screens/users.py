@@ -24,9 +24,10 @@ class Users(MaintenanceGrid):
     model = AppUser
     key = "user"
     menu_label = _("Users")
-    display_name = _("User")
+    display_name = _("user")
     order = 170
     help = _("A login of Airflow: who asked for a run gets its summary at this address.")
+    effect = _("Summaries and digests go to the new address from now on. Accounts stay with who has them.")
     show_pk_in_forms = True
     fields = (
         StringField("login", _("Login"), required=True, exclude_from_edit=True),
@@ -42,7 +43,12 @@ class Users(MaintenanceGrid):
     def save(self, connection: psycopg.Connection, data: dict[str, Any], login: str, pk: str | None) -> str:
         if pk is None:
             refuse_taken(connection, AppUser.login, data["login"])
-        user = UserSettings(**{"login": pk, **data})
+        user = UserSettings(
+            login=data["login"] if pk is None else pk,
+            name=data["name"],
+            email=data["email"],
+            active=data["active"],
+        )
         save_user(connection, user, login)
         return user.login
 
@@ -51,7 +57,9 @@ class RoutineField(EnumField):
     """A routine, or all of them."""
 
     def __init__(self, name: str, label: str, **options: Any) -> None:
-        super().__init__(name, label, choices=[(ALL, ALL)], **options)
+        super().__init__(
+            name, label, choices=[(ALL, ALL)], form_template="fields/form/choice.html", **options
+        )
 
     def _get_choices(self, request: Request) -> Any:
         routines = [(routine, words.named(routine, "routine")) for routine in words.ENGLISH["routine"]]
@@ -67,7 +75,7 @@ class Recipients(MaintenanceGrid):
     model = RoutineRecipient
     key = "recipient"
     menu_label = _("Recipients of summaries")
-    display_name = _("Recipient")
+    display_name = _("recipient")
     title_field = "email"
     order = 180
     help = _("Summaries of scheduled runs, and of those that nobody known asked for.")

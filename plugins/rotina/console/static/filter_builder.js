@@ -90,7 +90,7 @@
             const add = (text, made) =>
                 element("button", {
                     type: "button",
-                    class: "btn btn-sm btn-ghost-primary",
+                    class: "btn btn-sm",
                     onclick: () => this.change(() => members.push(made())),
                 }, text);
             const first = this.fields.keys().next().value;
