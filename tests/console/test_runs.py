@@ -153,7 +153,7 @@ def test_the_records_are_filtered_by_reason_and_paged(
     client = open_console("viewer")
 
     def records(page: str) -> list[str]:
-        return re.findall(r"(?:Account|Invoice)\s+(\d+)\s*(?:</a>)?\s*</td>", page)
+        return re.findall(r'(?:Account|Invoice)\s+(?:<a href="[^"]+">)?(\d+)(?:</a>)?\s*</td>', page)
 
     failed = client.get(f"/rotina/runs/{run_id}?outcome=failed&reason=invalid_invoice").text
     assert records(failed) == ["9"]
