@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from rotina.accounts import account_search
 from rotina.accounts.account_search import search_accounts
 from rotina.models import Message
 from rotina.sql import statement
@@ -108,30 +109,34 @@ def test_a_search_lists_no_more_than_it_is_asked_for(
     assert [one.name for one in search_accounts(connection, "ana", 3)] == ["Ana 1", "Ana 2", "Ana 3"]
 
 
-def test_a_search_reads_indexes_and_few_rows(
-    connection: psycopg.Connection, owner: psycopg.Connection
+@pytest.mark.parametrize(
+    ("term", "index"),
+    [
+        ("17", "account_pkey"),
+        ("1000017", "account_erp_customer_id_key"),
+        ("000.000.000-17", "account_search_document"),
+        ("(11) 99999-9917", "account_search_phone"),
+        ("ana17@example.com", "account_search_email"),
+        ("Ana 1", "account_search_name"),
+    ],
+)
+def test_each_kind_of_search_reads_its_index_and_few_rows(
+    connection: psycopg.Connection, owner: psycopg.Connection, term: str, index: str
 ) -> None:
     owner.execute(
-        "insert into crm.account (kind, name, document, email, phone) "
+        "insert into crm.account (kind, name, document, email, phone, erp_customer_id) "
         "select 'person', 'Ana ' || n, lpad(n::text, 11, '0'), 'ana' || n || '@example.com', "
-        "'+5511' || lpad(n::text, 9, '9') from generate_series(1, 20000) n"
+        "'+5511' || lpad(n::text, 9, '9'), 1000000 + n from generate_series(1, 20000) n"
     )
     owner.execute("analyze crm.account")
-    values = {
-        "number": 17,
-        "document": "0000001%",
-        "phone": "99999%",
-        "email": "ana%",
-        "name": "ana%",
-        "most": 51,
-    }
+    values = {**account_search._asked(term), "most": 51}
     (plan,) = connection.execute(
         "explain (analyze, format json) " + statement("account_search/find_accounts"), values
     ).fetchone() or (None,)
     read = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "account"]
-    assert read
     assert not [node for node in read if node["Node Type"] == "Seq Scan"]
-    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in read) < 1000
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in read) < 500
+    assert [node for node in read if node.get("Index Name") == index and node["Actual Rows"]]
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -145,8 +150,12 @@ def test_the_list_leads_to_the_accounts(open_console: OpenConsole, accounts: dic
     assert "Loja" not in text_of(reply.text)
 
 
-def test_what_proves_who_it_is_leads_to_its_page(open_console: OpenConsole, accounts: dict[str, int]) -> None:
-    reply = open_console("viewer").get("/rotina/customers?q=529.982.247-25", follow_redirects=False)
+@pytest.mark.parametrize("term", ["529.982.247-25", "ana.souza@example.com", "(11) 99999-0000"])
+def test_what_tells_who_it_is_leads_to_its_page(
+    open_console: OpenConsole, accounts: dict[str, int], term: str
+) -> None:
+    client = open_console("viewer")
+    reply = client.get("/rotina/customers", params={"q": term}, follow_redirects=False)
     assert (reply.status_code, reply.headers["location"]) == (
         303,
         f"/rotina/customers/{accounts['ana']}",
@@ -358,12 +367,8 @@ def test_older_messages_follow(open_console: OpenConsole, owner: psycopg.Connect
     keys = [add_message(owner, mail, account_id=account, dedupe_key=f"k{n}") for n in range(30)]
     client = open_console("viewer")
     address = f"/rotina/customers/{account}"
-
-    def shown(query: str = "") -> list[str]:
-        return list(dict.fromkeys(re.findall(r"rotina/queue/(\d+)", client.get(address + query).text)))
-
-    first = shown()
-    then = shown(f"?before={first[-1]}")
+    first = re.findall(r"rotina/queue/(\d+)\">\d", client.get(address).text)
+    then = re.findall(r"rotina/queue/(\d+)\">\d", client.get(f"{address}?before={first[-1]}").text)
     assert [int(key) for key in (*first, *then)] == keys[::-1]
     assert len(first) == 25
     assert client.get(f"{address}?before=x'").status_code == 200
@@ -409,6 +414,33 @@ def test_a_wrong_opt_out_is_told(open_console: OpenConsole) -> None:
     assert (reply.status_code, "reason" in reply.json()["detail"]) == (422, True)
     reply = client.post_json("/rotina/customers/opt-in", body)
     assert (reply.status_code, "is not suppressed" in reply.json()["detail"]) == (422, True)
+
+
+def test_what_is_no_address_is_shown_as_such(open_console: OpenConsole, owner: psycopg.Connection) -> None:
+    key = add_account(owner, name="Nova", phone="(11) 98888-0000", email="nova arroba example")
+    html = open_console("user").get(f"/rotina/customers/{key}").text
+    assert text_of(html).count("No messages can go there") == 2
+    assert "data-opt-out=" not in html
+
+
+def test_messages_are_found_by_their_indexes(
+    connection: psycopg.Connection, owner: psycopg.Connection, account: int
+) -> None:
+    mail = add_gateway(owner, "mail", kind="smtp")
+    owner.execute(
+        "insert into crm.message "
+        "(gateway_id, dedupe_key, origin, origin_key, recipient, payload, status, account_id, customer_id) "
+        "select %(mail)s, 'k' || n, 'birthday_emails', n::text, 'a' || n || '@example.com', '{}', 'sent', "
+        "1000 + n, 5000 + n from generate_series(1, 20000) n",
+        {"mail": mail},
+    )
+    owner.execute("analyze crm.message")
+    values = {"account_id": 1017, "customer_id": 5018, "before": None, "most": 26}
+    (plan,) = connection.execute(
+        "explain (analyze, format json) " + statement("console_customers/list_messages"), values
+    ).fetchone() or (None,)
+    read = [node for node in nodes(plan[0]["Plan"]) if node.get("Relation Name") == "message"]
+    assert [(node["Node Type"], node["Actual Rows"]) for node in read] == [("Bitmap Heap Scan", 2)]
 
 
 def test_who_reads_only_sees_no_buttons(open_console: OpenConsole, account: int) -> None:

@@ -6,12 +6,16 @@ import datetime as dt
 import html
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from starlette_admin.tools import iterencode
 
+from rotina.console.language import set_locale
+from rotina.console.problems import PROBLEMS, problem_in_words
+from rotina.console.screens import email_templates
 from tests.accounts.class_data import Accounts, rule, value
 from tests.console.conftest import OpenConsole
 from tests.console.examples.maintenance import GATEWAY, PROFILE, STEP, TEMPLATE, USER
@@ -25,6 +29,7 @@ from tests.messaging.queue_data import (
 )
 
 DAY = dt.date(2026, 11, 20)
+ROTINA = Path(email_templates.__file__).parents[2]
 CONTAINS_ANA = json.dumps({"field": "name", "op": "contains", "value": "Ana"})
 
 
@@ -544,6 +549,185 @@ def test_users_and_recipients(open_console: OpenConsole, owner: psycopg.Connecti
     assert client.post_form(f"/rotina/_api/recipient/row-action?{query}").status_code == 200
     assert owner.execute("select * from crm.routine_recipient").fetchall() == []
     assert client.post_form(f"/rotina/_api/recipient/row-action?{query}").status_code in (400, 404)
+
+
+# -- people who are in a hurry, many, or up to no good -------------------------------------------------------
+
+
+def version_of(form: str) -> str:
+    """What a form remembers of the record that it was opened with."""
+    (version,) = re.findall(r'name="_version" value="(\w+)"', form)
+    return str(version)
+
+
+def test_what_somebody_else_saved_meanwhile_is_not_overwritten_unnoticed(
+    open_console: OpenConsole, owner: psycopg.Connection, accounts: Accounts
+) -> None:
+    accounts.save(rule("Bons compradores", "Bronze", "Ouro", value(">=", "1.00")))
+    (key,) = only(owner, "select id from crm.class_rule")
+    address = f"/rotina/class-rule/edit?pk={key}"
+    first, second = open_console("op"), open_console("admin", "pt-BR")
+    opened = version_of(second.get(address).text)
+    mine = {**RULE, "priority": "7", "_version": version_of(first.get(address).text)}
+    assert first.post_form(address, mine, follow_redirects=False).status_code == 303
+
+    reply = second.post_form(address, {**RULE, "priority": "9", "_version": opened})
+    assert reply.status_code == 422
+    assert "Outra pessoa alterou isto enquanto estava aberto aqui (op, hoje" in reply.text
+    assert 'value="9"' in reply.text  # what was typed is still there
+    assert only(owner, "select priority, updated_by from crm.class_rule") == (7, "op")
+
+    again = {**RULE, "priority": "9", "_version": version_of(reply.text)}
+    assert second.post_form(address, again, follow_redirects=False).status_code == 303
+    assert only(owner, "select priority, updated_by from crm.class_rule") == (9, "admin")
+
+
+@pytest.mark.parametrize("key", ["gateway-settings", "team"])
+def test_a_form_is_not_disturbed_by_what_it_does_not_show(
+    open_console: OpenConsole, owner: psycopg.Connection, key: str
+) -> None:
+    add_gateway(owner)
+    insert(owner, "crm.team", id=1, name="Vendas")
+    address = f"/rotina/{key}/edit?pk=1"
+    client = open_console("op")
+    before = version_of(client.get(address).text)
+    owner.execute(
+        "update crm.gateway set failures = 3, paused_at = now(), paused_by = 'x', pause_reason = 'x'"
+    )
+    assert version_of(client.get(address).text) == before
+    insert(owner, "crm.app_user", login="ana", name="Ana", email="ana@example.com")
+    insert(owner, "crm.team_member", team_id=1, login="ana")
+    owner.execute("update crm.gateway set rate = 3")
+    assert version_of(client.get(address).text) != before
+
+
+def test_a_record_is_told_by_its_name_and_what_saving_does_is_told_before(
+    open_console: OpenConsole, accounts: Accounts
+) -> None:
+    client = open_console("op")
+    assert "the class transition moves everybody" in text_of(client.get("/rotina/class-rule/create").text)
+    page = html.unescape(client.post_form("/rotina/class-rule/create", RULE).text)
+    assert 'The item "Bons compradores" was added successfully.' in page
+
+
+def test_a_form_sets_nothing_that_it_does_not_show(
+    open_console: OpenConsole, owner: psycopg.Connection, accounts: Accounts
+) -> None:
+    client = open_console("op")
+    forged = {"id": "77", "updated_by": "chefe", "updated_at": "2020-01-01T00:00:00", "login": "chefe"}
+    client.post_form("/rotina/class-rule/create", {**RULE, **forged})
+    key, by, at = only(owner, "select id, updated_by, updated_at from crm.class_rule")
+    assert (key, by) != (77, "chefe")
+    assert (by, at.year) == ("op", dt.datetime.now(dt.UTC).year)
+    client.post_form("/rotina/user/create", {**USER, "login": "ana"})
+    client.post_form("/rotina/user/edit?pk=ana", {**USER, **forged, "name": "Outra"})
+    assert only(owner, "select login, name from crm.app_user") == ("ana", "Outra")
+    client.post_form("/rotina/email-template/create", {**EMAIL, "name": "Aniversário"})
+    (pk,) = only(owner, "select id from crm.email_template")
+    client.post_form(f"/rotina/email-template/edit?pk={pk}", {**EMAIL, **forged, "name": "Outro"})
+    assert only(owner, "select id, name, updated_by from crm.email_template") == (pk, "Aniversário", "op")
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def test_previews_of_forms_escape_what_people_wrote(
+    open_console: OpenConsole, owner: psycopg.Connection, accounts: Accounts
+) -> None:
+    insert(owner, "crm.app_user", login="ana", name=SCRIPT, email="ana@example.com")
+    accounts.add("Bronze", "15.00")
+    owner.execute("update crm.account set name = %(name)s", {"name": SCRIPT})
+    client = open_console("op")
+    conditions = json.dumps(value(">=", "10.00"))
+    named = json.dumps({"field": "name", "op": "contains", "value": "script"})
+    asked = (
+        ("class-preview/rule", {**RULE, "name": SCRIPT, "conditions": conditions, "active": True}),
+        ("audience-preview", {"filter": named}),
+        (
+            "monitoring-preview",
+            {"name": SCRIPT, "period_days": 1, "processes": ["task"], "transfer_to_login": "ana"},
+        ),
+    )
+    for path, form in asked:
+        reply = client.post_json(f"/rotina/{path}", {"form": form})
+        assert reply.status_code == 200, reply.text
+        assert SCRIPT not in reply.text
+    assert "&lt;script&gt;" in client.post_json("/rotina/audience-preview", {"form": asked[1][1]}).text
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ name.__init__.__globals__ }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "{{ ('%s' % name).format(name) }}{{ '{0.__class__}'.format(name) }}",
+        "{{ name|attr('__class__') }}",
+        "{{ 'a' * 10**10 }}",
+        "{% for a in range(10**9) %}x{% endfor %}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}",
+        "{{ config }}{{ request }}",
+    ],
+)
+def test_a_template_reaches_nothing_but_its_variables(open_console: OpenConsole, attack: str) -> None:
+    for part in ("html", "subject", "text", "preheader"):
+        form = {**EMAIL, part: f"Olá {attack}"}
+        reply = open_console("op").post_json("/rotina/email-preview", {"form": form})
+        assert reply.status_code == 422, reply.text
+        assert "root:" not in reply.text
+
+
+def test_the_frame_of_a_preview_runs_nothing(open_console: OpenConsole) -> None:
+    page = open_console("op").get("/rotina/email-template/create")
+    policy = page.headers["Content-Security-Policy"]
+    assert "img-src 'self' data:" in policy
+    assert "default-src 'self'" in policy
+    script = (Path(email_templates.__file__).parents[1] / "static" / "email_preview.js").read_text()
+    assert 'box.setAttribute("sandbox", "");' in script
+    assert "innerHTML" not in script
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        ("must not be blank", "não pode ficar em branco"),
+        ("must be a whole number from 1 to 999", "deve ser um número inteiro de 1 a 999"),
+        ("name what counts as movement: quote, order", "diga o que conta como movimento: cotação, pedido"),
+        (
+            "prints a variable that is empty; ask first, as {% if age %}",
+            "mostra uma variável que está vazia; pergunte antes, como {% if age %}",
+        ),
+        (
+            "{{2}} is missing: places are numbered from 1 without a gap",
+            "falta {{2}}: os lugares são numerados",
+        ),
+        ("nobody translated this", "nobody translated this"),
+    ],
+)
+def test_what_is_wrong_is_told_in_portuguese(problem: str, words: str) -> None:
+    set_locale("pt")
+    try:
+        assert problem_in_words(problem).startswith(words)
+    finally:
+        set_locale("en")
+    assert problem_in_words(problem) == problem
+
+
+def test_every_refusal_of_the_domain_code_is_known() -> None:
+    """Each text that a form may be refused with stands in the code as PROBLEMS has it."""
+    source = " ".join(
+        path.read_text()
+        for part in ("accounts", "messaging", "runs")
+        for path in (ROTINA / part).rglob("*.py")
+    )
+    source = re.sub(r'"\s+f?"', "", source)  # texts that go on in the next line
+    for text in PROBLEMS:
+        if text == "Field required":  # pydantic says it
+            continue
+        longest = max(re.split(r"%\(\w+\)s", text.replace("%%", "%")), key=len)
+        assert longest in source or longest.replace("{", "{{").replace("}", "}}") in source, text
 
 
 # -- all of them --------------------------------------------------------------------------------------------

@@ -243,7 +243,7 @@
             const alert = element("div", { class: "alert alert-danger", role: "alert" }, error.message);
             place.replaceChildren(alert);
         }
-        place.scrollIntoView({ block: "nearest" });
+        place.scrollIntoView({ block: "start" });
         button.disabled = false;
         button.classList.remove("btn-loading");
     });
