@@ -505,7 +505,7 @@ def test_who_a_profile_would_find(open_console: OpenConsole, owner: psycopg.Conn
     client = open_console("op", "en")
     form = {"name": "Novo", "period_days": 90, "processes": ["task"], "transfer_to_login": "ana"}
     page = text_of(client.post_json("/rotina/monitoring-preview", {"form": form}).text)
-    assert f"Account {key}" in page
+    assert f"Account {key} · Ana" in page
     assert "ana" in page
     for table in ("monitoring_profile", "run", "audit_entry", "inactive_account"):
         assert owner.execute(f"select count(*) from crm.{table}").fetchone() == (0,)
@@ -703,6 +703,7 @@ def test_the_frame_of_a_preview_runs_nothing(open_console: OpenConsole) -> None:
             "{{2}} is missing: places are numbered from 1 without a gap",
             "falta {{2}}: os lugares são numerados",
         ),
+        ("is used by class rule 'A', monitoring profile 'B'", "é usado por regra de classe 'A', perfil de"),
         ("nobody translated this", "nobody translated this"),
     ],
 )

@@ -67,11 +67,6 @@ WORDS: dict[str, str] = {
     "saturday": _("Saturday"),
     "sunday": _("Sunday"),
     "holiday": _("holiday"),
-    # by what a search found an account
-    "id": _("number"),
-    "customer": _("number in the ERP"),
-    "document": _("document"),
-    "name": _("name"),
 }
 
 

@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 
 from rotina.accounts import account_status_update, class_transition, inactivity_monitor
 from rotina.console import words
+from rotina.console.codes import in_words
 from rotina.console.language import gettext
 from rotina.errors import SettingError
 from rotina.hooks.unsubscribe import with_links
@@ -44,6 +45,8 @@ class Preview:
     outcome: Outcome | None = None
     """The equation of a dry run."""
     details: dict[str, Any] = field(default_factory=dict)
+    records: Sequence[tuple[str, str]] = ()
+    """Kind and key of the record that each row is about; none where rows are about none."""
 
 
 #: Makes the preview of a routine, for a business date and the params of a run.
@@ -76,9 +79,11 @@ def dry_run(
                 items = cursor.execute(
                     statement("runs/list_items"), {"run_id": run.id, "most": MOST}
                 ).fetchall()
+                names = _names(cursor, items)
         rows = [
             (
-                f"{words.capitalised(words.named(item['record_kind'], 'record'))} {item['record_id']}",
+                f"{words.capitalised(words.named(item['record_kind'], 'record'))} {item['record_id']}"
+                + names.get((item["record_kind"], item["record_id"]), ""),
                 words.capitalised(words.named(item["reason"], "reason")),
                 item["detail"] or "",
             )
@@ -90,9 +95,19 @@ def dry_run(
             rows,
             outcome,
             outcome.details,
+            [(item["record_kind"], item["record_id"]) for item in items],
         )
 
     return preview
+
+
+def _names(
+    cursor: psycopg.Cursor[dict[str, Any]], items: Sequence[dict[str, Any]]
+) -> dict[tuple[str, str], str]:
+    """What is told of accounts beside their numbers."""
+    ids = [item["record_id"] for item in items if item["record_kind"] == "account"]
+    found = cursor.execute(statement("console_maintenance/list_account_names"), {"ids": ids}).fetchall()
+    return {("account", str(one["id"])): f" · {one['name']}" for one in found}
 
 
 def _transitions(connection: psycopg.Connection, on: dt.date, params: dict[str, Any]) -> Preview:
@@ -114,10 +129,11 @@ def _transitions(connection: psycopg.Connection, on: dt.date, params: dict[str, 
                 one.from_class or "–",
                 one.to_class,
                 one.rule,
-                ", ".join(f"{name} = {value}" for name, value in one.values.items()),
+                "; ".join(f"{name}: {value}" for name, value in in_words(one.values)),
             )
             for one in found.transitions
         ],
+        records=[("account", str(one.account_id)) for one in found.transitions],
     )
 
 

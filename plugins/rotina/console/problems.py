@@ -15,6 +15,9 @@ def _(text: str) -> str:
     return text
 
 
+#: What the domain code calls the records that it names.
+KINDS = (_("class rule"), _("monitoring profile"), _("audience"), _("rule"))
+
 #: What may be refused of a form, as rotina.accounts, rotina.messaging and rotina.runs say it.
 PROBLEMS = (
     # any field
@@ -140,8 +143,15 @@ def problem_in_words(problem: str) -> str:
             values = found.groupdict()
             if codes := values.get("codes"):
                 values["codes"] = ", ".join(word(code) for code in codes.split(", "))
-            return gettext(text) % values
+            return gettext(text) % {name: _kinds(value) for name, value in values.items()}
     return problem
+
+
+def _kinds(value: str) -> str:
+    """A value with the kinds of the records that it names in the language of the caller."""
+    for kind in KINDS:
+        value = re.sub(rf"\b{kind} (?=')", f"{gettext(kind)} ", value)
+    return value
 
 
 @cache
