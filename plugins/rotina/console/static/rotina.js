@@ -74,9 +74,9 @@ window.rotina = (function () {
      *     content says so: new CustomEvent("ready", { detail: true, bubbles: true })
      */
     function confirm(options) {
-        if (document.querySelector("body > .modal[aria-modal]")) return Promise.resolve(false);
+        if (document.querySelector(".rotina-confirm")) return Promise.resolve(false);
         return new Promise((resolve) => {
-            const modal = element("div", "modal modal-blur fade");
+            const modal = element("div", "modal modal-blur fade rotina-confirm");
             modal.tabIndex = -1;
             modal.setAttribute("role", "dialog");
             modal.setAttribute("aria-modal", "true");
