@@ -32,7 +32,7 @@ _GREETED = """
 
 @pytest.fixture
 def buyer(stack: RunningStack) -> Iterator[dict[str, Any]]:
-    """One of some accounts that were put into Bronze, and that a rule moves on; with no class again after."""
+    """One of some accounts that were put into Bronze, from which a rule moves them; without one after."""
     accounts = stack.rows(
         "select a.id, a.name, s.accumulated_value from crm.account as a "
         "inner join crm.account_supplementary as s on a.id = s.account_id "
