@@ -582,6 +582,23 @@ def test_what_somebody_else_saved_meanwhile_is_not_overwritten_unnoticed(
     assert only(owner, "select priority, updated_by from crm.class_rule") == (9, "admin")
 
 
+def test_days_with_the_same_windows_are_told_together(
+    open_console: OpenConsole, owner: psycopg.Connection
+) -> None:
+    client = open_console("op")
+    days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "holiday")
+    form = {**GATEWAY, "code": "sempre", "windows": "\n".join(f"{day} 00:00-24:00" for day in days)}
+    client.post_form("/rotina/gateway-settings/create", form)
+    some = "\n".join(f"{day} 08:00-12:00\n{day} 13:00-18:30" for day in days[:5]) + "\nsaturday 09:00-12:00"
+    client.post_form("/rotina/gateway-settings/create", {**GATEWAY, "code": "uteis", "windows": some})
+    page = text_of(client.get("/rotina/gateway-settings/list").text)
+    assert "Monday to Sunday, holiday 00:00-24:00" in page
+    assert "Monday to Friday 08:00-12:00, 13:00-18:30; Saturday 09:00-12:00" in page
+    pt = text_of(open_console("op", "pt-BR").get("/rotina/gateway-settings/list").text)
+    assert "de segunda-feira a domingo, feriado 00:00-24:00" in pt
+    assert re.search(r"2,5\b", pt)
+
+
 @pytest.mark.parametrize("key", ["gateway-settings", "team"])
 def test_a_form_is_not_disturbed_by_what_it_does_not_show(
     open_console: OpenConsole, owner: psycopg.Connection, key: str

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FrameLocator, expect
 
 from tests.e2e.airflow_ui import AirflowUi
 from tests.e2e.running_stack import RunningStack
@@ -63,6 +63,14 @@ def entries(stack: RunningStack) -> int:
     return int(row["count"])
 
 
+def settle(console: FrameLocator) -> None:
+    """Waits until the frame is painted as it is to be seen: its icons are a font."""
+    console.locator("body").evaluate(
+        "() => document.fonts.ready"
+        ".then(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))))"
+    )
+
+
 @pytest.mark.parametrize("known", ["email", "phone"])
 def test_a_customer_is_told_what_was_sent_to_them(
     stack: RunningStack, new_page: NewPage, screenshot: Screenshot, known: str
@@ -83,6 +91,7 @@ def test_a_customer_is_told_what_was_sent_to_them(
     expect(messages).to_contain_text("Birthday e-mails")
     if known == "email":
         console.get_by_role("heading", name="Addresses and opt-outs").evaluate("one => one.scrollIntoView()")
+        settle(console)
         screenshot(page, "console-customer")
     messages.get_by_role("link", name=greeted["subject"], exact=True).click()
     expect(console.get_by_role("heading", name=f"Message {greeted['message_id']}")).to_be_visible()
@@ -90,6 +99,7 @@ def test_a_customer_is_told_what_was_sent_to_them(
     expect(email.get_by_role("heading", name=greeted["subject"])).to_be_visible()
     assert len(clicks) <= 4
     if known == "email":
+        settle(console)
         screenshot(page, "console-message-of-customer")
 
 
@@ -107,6 +117,7 @@ def test_who_would_change_class_and_why(
     expect(row).to_contain_text("Sobe para Prata")
     expect(row).to_contain_text(f"accumulated value: R${buyer['accumulated_value']:,}")
     assert len(clicks) <= 4
+    settle(console)
     screenshot(page, "console-class-preview")
     assert not stack.rows("select * from crm.account_class_change where account_id = %s", buyer["id"])
 
@@ -130,6 +141,7 @@ def test_a_form_that_is_saved_twice_saves_once(
     console.get_by_label("Value").fill("Ana")
     console.get_by_role("button", name="Count and show").click()
     expect(console.locator("#form-preview")).to_contain_text("accounts")
+    settle(console)
     screenshot(page, "console-audience")
     console.get_by_role("button", name="Save", exact=True).dblclick()
     expect(console.get_by_role("row").filter(has_text=AUDIENCE)).to_contain_text("name contains “Ana”")
