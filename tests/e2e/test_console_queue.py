@@ -158,7 +158,9 @@ def test_what_waits_at_one_gateway_is_cancelled(
     assert last_entry(stack) == ("user", "cancel", target, WAITING + HELD)
 
 
-def test_what_failed_is_sent_again(stack: RunningStack, messages: None, new_page: NewPage) -> None:
+def test_what_failed_is_sent_again(
+    stack: RunningStack, messages: None, new_page: NewPage, screenshot: Screenshot
+) -> None:
     page = new_page()
     ui = AirflowUi(page, stack)
     ui.log_in("user")
@@ -167,6 +169,7 @@ def test_what_failed_is_sent_again(stack: RunningStack, messages: None, new_page
     card(console).get_by_role("button", name="Retry the failed…").click()
     dialog = console.get_by_role("dialog", name=f"Send again what failed: {NAME}")
     expect(dialog.locator("dd")).to_have_text([str(FAILED)])
+    screenshot(page, "console-retry")
     dialog.get_by_role("button", name="Send again").click()
     expect(console.get_by_role("status").first).to_contain_text(f"{FAILED} messages go again.")
     assert len(clicks) <= 4

@@ -41,7 +41,9 @@ def message_ids(stack: RunningStack) -> list[str]:
 def test_it_runs_by_itself(stack: RunningStack) -> None:
     first, *_ = stack.dag_runs("scheduled", DAG_ID)
     assert stack.wait_for_run(first["dag_run_id"], DAG_ID) == "success"
-    assert stack.record(first["dag_run_id"])["status"] == "succeeded"
+    # At a full hour queue_dispatch has a run of the same id.
+    query = "select status from crm.run where routine = %s and dag_run_id = %s"
+    assert stack.rows(query, DAG_ID, first["dag_run_id"]) == [{"status": "succeeded"}]
 
 
 def test_a_problem_is_told_once_and_its_end_too(stack: RunningStack) -> None:

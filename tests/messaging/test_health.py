@@ -248,9 +248,8 @@ def test_health_reads_nothing_of_what_was_sent(
 @pytest.mark.usefixtures("big_queue")
 def test_a_filter_on_pending_messages_reads_nothing_of_what_was_sent(connection: psycopg.Connection) -> None:
     asked = _compiled(connection, MessageFilter(statuses=["waiting", "held"]))
+    action = {"allowed": ["waiting", "held"], "refuse_expired": False, "dry_run": False}
     with connection.transaction():
         connection.execute(statement("message_queue/create_selection"))
-        plan, _ = explain(
-            connection, "message_queue/select_messages", {**asked, "allowed": ["waiting", "held"]}
-        )
+        plan, _ = explain(connection, "message_queue/select_messages", {**asked, **action})
     assert "Seq Scan on message " not in plan

@@ -241,6 +241,10 @@ WRONG: dict[str, tuple[str, Callable[[psycopg.Connection], object]]] = {
     "to nowhere": ("to", lambda c: reorder(c, [1], "ana", "up")),  # type: ignore[arg-type]
     "order by filter": ("ids", lambda c: reorder(c, MessageFilter(priority=1), "ana", "front")),  # type: ignore[arg-type]
     "expires in the past": ("expires_at", lambda c: retry(c, [1], "ana", expires_at=NOW - HOUR)),
+    "expires beyond the calendar": (
+        "expires_at",
+        lambda c: retry(c, [1], "ana", expires_at=NOW.replace(year=9999)),
+    ),
     "expires somewhere": ("expires_at", lambda c: release(c, [1], "ana", expires_at=NAIVE)),
     "unknown outcome": ("outcome", lambda c: confirm(c, [1], "ana", "read")),  # type: ignore[arg-type]
     "failed without a reason": ("reason", lambda c: confirm(c, [1], "ana", "failed")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,8 +24,11 @@ def is_kept(folder: Path, name: str | None, size: int | None) -> bool:
     """Whether a file of the ledger lies in its folder, by its size where that is known."""
     if not _is_plain(name):
         return False
-    path = folder / str(name)
-    return path.is_file() and size in (None, path.stat().st_size)
+    try:
+        found = (folder / str(name)).stat()
+    except OSError:  # it is gone, or not for us to see
+        return False
+    return stat.S_ISREG(found.st_mode) and size in (None, found.st_size)
 
 
 def find_file(folder: Path, name: str, sha256: str | None) -> BinaryIO:

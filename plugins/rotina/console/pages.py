@@ -36,7 +36,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette_admin import CustomView
 
-from rotina.console.database import PAGE_MILLISECONDS, WORKERS, Database
+from rotina.console.database import LONG_MILLISECONDS, PAGE_MILLISECONDS, WORKERS, Database
 from rotina.console.gate import FORMS, JSON
 from rotina.console.language import gettext
 from rotina.console.rights import Right, caller_of
@@ -194,6 +194,21 @@ class Turns:
             yield
         finally:
             self._free.release()
+
+
+#: All accounts are looked through, or a day is worked in rehearsal.
+_previews = Turns(2)
+
+
+@contextmanager
+def connect_for_preview(request: Request) -> Iterator[psycopg.Connection]:
+    """A connection for what takes minutes, as `connect`; few of them work at a time.
+
+    Raises:
+        HTTPException: 503, others are at it.
+    """
+    with _previews.take(), connect(request, LONG_MILLISECONDS) as connection:
+        yield connection
 
 
 def database_of(request: Request) -> Database:

@@ -28,6 +28,7 @@ _AT_REST: frozenset[Status] = frozenset({"sent", "cancelled", "expired"})
 _PENDING: tuple[Status, ...] = ("waiting", "held")
 
 #: How often, and how many seconds apart, messages are looked at again that somebody had in hand.
+_LAST_YEAR = 9000
 _LOOKS = 20
 _BETWEEN_LOOKS = 0.05
 
@@ -341,6 +342,9 @@ def _resend(
     _check_instant("expires_at", expires_at)
     if expires_at is not None and expires_at <= dt.datetime.now(dt.UTC):
         raise SettingError("expires_at", expires_at.isoformat(), "is past; the messages would not be sent")
+    if expires_at is not None and expires_at.year > _LAST_YEAR:
+        # What is beyond the calendar of the programs that read it would stop them.
+        raise SettingError("expires_at", expires_at.isoformat(), f"must be before the year {_LAST_YEAR + 1}")
     values = {
         "statuses": list(statuses),
         "reason": name,

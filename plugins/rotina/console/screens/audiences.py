@@ -24,11 +24,10 @@ from rotina.accounts.audiences import (
 )
 from rotina.accounts.filters import Filter, parse_filter
 from rotina.console.codes import in_words, word
-from rotina.console.database import LONG_MILLISECONDS
 from rotina.console.forms import FilterField, InstantField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
-from rotina.console.pages import Page, connect, get, post
+from rotina.console.pages import Page, connect_for_preview, get, post
 from rotina.console.rights import Right
 from rotina.errors import SettingError
 from rotina.models import Audience, AudienceAccount, Base
@@ -146,7 +145,7 @@ class AudiencePreview(Page):
         """`?audience=` the name of a saved one."""
         name = request.query_params.get("audience", "")
         found, problem = None, None
-        with connect(request, LONG_MILLISECONDS) as connection:
+        with connect_for_preview(request) as connection:
             names = [
                 row[0]
                 for row in connection.execute(statement("console_maintenance/list_audiences")).fetchall()
@@ -178,7 +177,7 @@ class AudiencePreview(Page):
                 document = json.loads(body.form.filter)
             except (ValueError, RecursionError):
                 raise SettingError("filter", "…", gettext("is no JSON")) from None
-            with connect(request, LONG_MILLISECONDS) as connection:
+            with connect_for_preview(request) as connection:
                 found = _counted(connection, parse_filter(document, field="filter"))
         return self.fragment(request, "audience_accounts.html", found=found, in_words=in_words, word=word)
 

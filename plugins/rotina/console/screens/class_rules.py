@@ -18,11 +18,10 @@ from starlette_admin import BooleanField, IntegerField, StringField
 from rotina.accounts import class_transition
 from rotina.accounts.class_rules import RuleSettings, delete_rule, save_class, save_rule
 from rotina.console.codes import in_words
-from rotina.console.database import LONG_MILLISECONDS
 from rotina.console.forms import FilterField, InstantField, LookupField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
-from rotina.console.pages import Page, connect, get, post
+from rotina.console.pages import Page, connect_for_preview, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.errors import SettingError
 from rotina.models import AccountClass, Audience, Base, ClassRule
@@ -222,7 +221,7 @@ class WhoWouldMove(Page):
         """`?on=&audience=&rule=`: the accounts that would move."""
         asked = {name: request.query_params.get(name) or None for name in ("audience", "rule")}
         found, problem = None, None
-        with connect(request, LONG_MILLISECONDS) as connection:
+        with connect_for_preview(request) as connection:
             on = _date(request.query_params.get("on")) or _newest(connection)
             rules, audiences = (
                 [row[0] for row in connection.execute(statement(f"console_maintenance/{name}")).fetchall()]
@@ -249,7 +248,7 @@ class WhoWouldMove(Page):
         """What a rule would do that is not saved yet, beside all others: it is saved, and taken back."""
         with (
             ClassRules.preview_errors(),
-            connect(request, LONG_MILLISECONDS) as connection,
+            connect_for_preview(request) as connection,
             connection.transaction(force_rollback=True),
         ):
             on = _newest(connection)

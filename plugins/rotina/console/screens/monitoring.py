@@ -24,11 +24,10 @@ from rotina.accounts.monitoring_profiles import (
     save_team,
 )
 from rotina.console import previews
-from rotina.console.database import LONG_MILLISECONDS
 from rotina.console.forms import ChoiceField, InstantField, LookupField, MaintenanceGrid, refuse_taken, stored
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
-from rotina.console.pages import Page, connect, get, post
+from rotina.console.pages import Page, connect_for_preview, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.expressions import execute
 from rotina.models import AppUser, Audience, Base, MonitoringProfile, MonitoringProfileUser, Team, TeamMember
@@ -264,7 +263,7 @@ class WhoWouldBeFound(Page):
         """The profile is saved, a dry run is made with it, and all is taken back."""
         with (
             Profiles.preview_errors(),
-            connect(request, LONG_MILLISECONDS) as connection,
+            connect_for_preview(request) as connection,
             connection.transaction(force_rollback=True),
         ):
             old_name = stored(connection, ProfileRow.name, body.pk) if body.pk else None

@@ -16,10 +16,9 @@ from starlette.responses import Response
 from rotina.console import backfills, previews, words
 from rotina.console import execution_requests as requests
 from rotina.console.airflow import Airflow, AirflowError
-from rotina.console.database import LONG_MILLISECONDS
 from rotina.console.language import ZONE, gettext, ngettext
 from rotina.console.language import lazy_gettext as _
-from rotina.console.pages import Page, Turns, connect, get, post
+from rotina.console.pages import Page, connect, connect_for_preview, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.errors import SettingError
 from rotina.messaging.gateways import record_audit
@@ -33,8 +32,6 @@ DAYS = 30
 
 #: How long a run may be at work before its day counts as missed.
 _AT_WORK = dt.timedelta(days=1)
-
-_previews = Turns(2)
 
 
 class Ask(BaseModel):
@@ -290,7 +287,7 @@ class Routines(Page):
         requests.check_params(requests.fields(details), body.params)
         if not caller_of(request).may(Right.ACT) and any(map(body.params.get, previews.EXECUTED)):
             raise HTTPException(403, gettext("Your role in Airflow does not allow this."))
-        with _previews.take(), connect(request, LONG_MILLISECONDS) as connection:
+        with connect_for_preview(request) as connection:
             found = previews.preview(connection, entry.routine, on, body.params)
         return self.fragment(request, "routine_preview.html", entry=entry, on=on, preview=found)
 

@@ -4,12 +4,20 @@
 (function () {
     const texts = window.filesTexts;
 
-    /** Show what running the days would do. */
+    let asked = 0;
+
+    /** Show what running the days would do; until that is there they cannot be run. */
     async function plan(url, body, place) {
-        const asked = new URLSearchParams(body);
+        const mine = ++asked; // of two answers the one to the last question counts
+        const ready = (detail) => place.dispatchEvent(new CustomEvent("ready", { detail, bubbles: true }));
+        ready(false);
         try {
-            place.innerHTML = await rotina.get(`${url}?${asked}`); // made by our own template
+            const told = await rotina.get(`${url}?${new URLSearchParams(body)}`);
+            if (mine !== asked) return;
+            place.innerHTML = told; // made by our own template
+            ready(true);
         } catch (error) {
+            if (mine !== asked) return;
             const alert = document.createElement("div");
             alert.className = "alert alert-danger";
             alert.setAttribute("role", "alert");
@@ -34,7 +42,7 @@
             });
         }
         plan(url, body, place);
-        rotina.act(button, url, body, { title: texts.title, button: texts.button, content });
+        rotina.act(button, url, body, { title: texts.title, button: texts.button, content, waits: true });
     });
 
     // While a backfill is not over its progress is asked for; when it is over the page is loaded anew.

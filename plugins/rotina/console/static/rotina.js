@@ -208,5 +208,7 @@ window.rotina = (function () {
         if (form) form.requestSubmit();
     });
 
+    document.addEventListener("DOMContentLoaded", () => (document.documentElement.dataset.ready = ""));
+
     return { act, confirm, get, post, reload, tell };
 })();
