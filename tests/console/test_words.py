@@ -11,6 +11,7 @@ import pytest
 
 from rotina.console import words
 from rotina.console.language import set_locale
+from rotina.console.message_words import filled
 from rotina.models import Run
 from rotina.runs.agenda import Day, Entry, load_agenda
 
@@ -93,3 +94,15 @@ def test_every_schedule_of_the_agenda_can_be_told() -> None:
     for locale in ("en", "pt"):
         set_locale(locale)
         assert all(words.schedule(one) for one in load_agenda().programs)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("Olá {{1}}, são R$ {{ 2 }}.", "Olá Ana, são R$ 129,90."),
+        ("{{2}} {{2}} {{1}}", "129,90 129,90 Ana"),
+        ("{{0}} {{3}} {{x}} {1}", "{{0}} {{3}} {{x}} {1}"),
+    ],
+)
+def test_a_message_is_told_with_its_variables_in_their_places(body: str, expected: str) -> None:
+    assert filled(body, ["Ana", "129,90"]) == expected

@@ -1,8 +1,10 @@
-"""What statuses and reasons of messages are called, in both languages."""
+"""What statuses and reasons of messages are called, in both languages, and what a message says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rotina.console import words
 from rotina.console.language import get_locale
@@ -77,3 +79,13 @@ def reason_name(reason: str | None) -> str:
 def delivery_name(status: str | None) -> str:
     """What a delivery status is called."""
     return named(status, DELIVERIES)
+
+
+def filled(body: str, variables: Sequence[Any]) -> str:
+    """The text of a message template with its variables in its places `{{1}}`; others stay as they are."""
+
+    def fill(place: re.Match[str]) -> str:
+        index = int(place[1]) - 1
+        return str(variables[index]) if 0 <= index < len(variables) else place[0]
+
+    return re.sub(r"\{\{ *([0-9]{1,4}) *\}\}", fill, body)

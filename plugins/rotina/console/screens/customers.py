@@ -18,6 +18,7 @@ from rotina.console import message_words, words
 from rotina.console.codes import document, in_words, word
 from rotina.console.language import ZONE, gettext
 from rotina.console.language import lazy_gettext as _
+from rotina.console.message_words import filled
 from rotina.console.pages import Page, connect, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.messaging.addresses import canonical_email
@@ -165,8 +166,7 @@ def _said(message: dict[str, Any]) -> str:
     variables = payload.get("variables")
     if message["body"] is None or not isinstance(variables, list):
         return str(message["template"] or "")
-    filled = {str(place): str(value) for place, value in enumerate(variables, 1)}
-    return re.sub(r"\{\{(\d+)\}\}", lambda place: filled.get(place[1], place[0]), str(message["body"]))
+    return filled(str(message["body"]), variables)
 
 
 # What a run says of an account leads here.

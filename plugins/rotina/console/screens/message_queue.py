@@ -31,6 +31,7 @@ from rotina.console.grids import MOST_COUNTED
 from rotina.console.language import ZONE, duration, gettext, instant, ngettext, number
 from rotina.console.language import lazy_gettext as _
 from rotina.console.message_search import Place
+from rotina.console.message_words import filled
 from rotina.console.pages import Page, connect, database_of, get, post
 from rotina.console.rights import Right, caller_of
 from rotina.errors import SettingError
@@ -633,12 +634,7 @@ def _text(payload: Mapping[str, Any], template: MessageTemplate | None) -> str |
     variables = payload.get("variables")
     if template is None or not isinstance(variables, list):
         return None
-
-    def fill(place: re.Match[str]) -> str:
-        index = int(place[1]) - 1
-        return str(variables[index]) if 0 <= index < len(variables) else place[0]
-
-    return re.sub(r"\{\{ *([0-9]{1,4}) *\}\}", fill, template.body)
+    return filled(template.body, variables)
 
 
 def _words() -> dict[str, Any]:
