@@ -256,6 +256,18 @@ def test_a_file_is_downloaded_as_it_was_made_and_that_is_noted(
     ]
 
 
+def test_a_download_that_has_to_wait_is_none_in_the_audit_log(
+    owner: psycopg.Connection, spool: Path, user: ConsoleClient
+) -> None:
+    set_up_batch(owner, DAY)
+    made(owner, spool)
+    with downloads.turns.take(), downloads.turns.take():
+        assert user.get("/rotina/files/batches/7/orders").status_code == 503
+    assert audit(owner) == []
+    assert user.get("/rotina/files/batches/7/orders").status_code == 200
+    assert len(audit(owner)) == 1
+
+
 def test_who_only_reads_downloads_nothing(
     owner: psycopg.Connection, spool: Path, open_console: OpenConsole
 ) -> None:

@@ -6,10 +6,11 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -66,11 +67,12 @@ def find_file(folder: Path, name: str, sha256: str | None) -> BinaryIO:
 class Download(StreamingResponse):
     """A file as it is, for the browser to keep."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, note: Callable[[], None]) -> None:
         """
         Args:
             file: open, at its beginning; it is closed when it was sent.
             name: what the browser calls it.
+            note: writes down that it is sent, in a worker thread, before it is.
         """
         super().__init__(
             _pieces(file),
@@ -81,6 +83,7 @@ class Download(StreamingResponse):
             },
         )
         self._file = file
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, unless others are being sent.
@@ -89,6 +92,7 @@ class Download(StreamingResponse):
             HTTPException: 503, as many files are being sent as may be.
         """
         with self._file, turns.take():
+            await to_thread.run_sync(self._note)
             await super().__call__(scope, receive, send)
 
 

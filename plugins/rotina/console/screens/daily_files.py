@@ -191,10 +191,15 @@ class DailyFiles(Page):
         )
         place = batch_folder(named_folder(), batch.business_date, sequence)
         found = find_file(place, name or "", sha256)
-        with connect(request) as connection:
-            target = {"business_date": str(batch.business_date), "sequence": sequence, "file": name}
-            record_audit(connection, caller_of(request).login, "download_file", target, {"sha256": sha256}, 1)
-        return Download(found, name or "")
+        target = {"business_date": str(batch.business_date), "sequence": sequence, "file": name}
+
+        def note() -> None:
+            with connect(request) as connection:
+                record_audit(
+                    connection, caller_of(request).login, "download_file", target, {"sha256": sha256}
+                )
+
+        return Download(found, name or "", note)
 
     @get("/backfill", Right.ACT)
     def plan(self, request: Request) -> Response:
