@@ -94,7 +94,9 @@ def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres.uri("postgres"), autocommit=True) as connection:
         connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
+            sql.SQL("create database {} template {} strategy file_copy").format(
+                sql.Identifier(name), sql.Identifier(_TEMPLATE)
+            )
         )
         yield postgres.uri(name)
         # PostgreSQL itself would wait for a tenth of a second for sessions that are just ending.

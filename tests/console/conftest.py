@@ -26,6 +26,7 @@ from airflow.utils.session import create_session
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
+from jinja2 import FileSystemBytecodeCache
 from starlette.routing import Mount
 
 from rotina.console import ConsoleApp, create_app, language
@@ -50,7 +51,7 @@ class ConsoleClient(TestClient):
     def own_headers(self) -> dict[str, str]:
         """The origin and the token that our pages send."""
         if "starlette_admin_csrftoken" not in self.cookies:
-            self.get("/rotina/routines")
+            self.get("/rotina/static/rotina.css")  # the least that gives one
         return {"Origin": ORIGIN, "X-CSRFToken": self.cookies["starlette_admin_csrftoken"]}
 
 
@@ -105,10 +106,19 @@ def erp_connection(task_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_ERP_DB", json.dumps(erp))
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Compiled templates, so that not every test compiles them anew."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def console(airflow_api: FastAPI, erp_connection: None) -> Iterator[ConsoleApp]:
+def console(
+    airflow_api: FastAPI, erp_connection: None, compiled: FileSystemBytecodeCache
+) -> Iterator[ConsoleApp]:
     """The application under /rotina."""
     app = create_app()
+    app.state.console.templates.env.bytecode_cache = compiled
     yield app
     app.state.console.database.dispose()
 

@@ -773,25 +773,26 @@ def test_the_export_has_what_the_filter_finds(
 # -- speed --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "",
-        "status=sent",
-        "status=cancelled",
-        "status=failed&gateway=mail",
-        "status=waiting",
-        "gateway=opa",
-        "gateway=mail",
-        "status=waiting&order=line",
-        "from=2026-01-01&to=2026-01-02",
-        "origin=rare",
-        "q=3",
-        "q=%2B5511900000777",
-    ],
-)
+#: What a page may be asked for, and how many pages of the table it may read. All of the messages of the test
+#: are 3,000; a look for what no index knows reads half of them.
+READS = {
+    "": 1_000,
+    "status=sent": 1_000,
+    "status=cancelled": 1_000,
+    "status=failed&gateway=mail": 1_800,
+    "status=waiting": 1_000,
+    "gateway=opa": 1_800,
+    "gateway=mail": 1_800,
+    "status=waiting&order=line": 1_000,
+    "from=2026-01-01&to=2026-01-02": 1_000,
+    "origin=rare": 1_800,
+    "q=3": 1_000,
+    "q=%2B5511900000777": 1_000,
+}
+
+
 def test_a_page_reads_little_however_many_messages_there_are(
-    owner: psycopg.Connection, console: ConsoleApp, gateway: int, viewer: ConsoleClient, query: str
+    owner: psycopg.Connection, console: ConsoleApp, gateway: int, viewer: ConsoleClient
 ) -> None:
     add_gateway(owner, "mail", kind="smtp")
     add_many(owner, gateway, 300, status="'cancelled'")
@@ -805,13 +806,16 @@ def test_a_page_reads_little_however_many_messages_there_are(
         asked.append((text, values))
 
     event.listen(engine, "before_cursor_execute", note)
-    assert viewer.get(f"/rotina/queue?{query}").status_code == 200
-    event.remove(engine, "before_cursor_execute", note)
-    assert len(asked) > 3
-    with engine.connect() as connection:
-        for text, values in asked:
-            explained = connection.exec_driver_sql(f"explain (analyze, buffers, format json) {text}", values)
-            plan = explained.scalar_one()[0]["Plan"]
-            pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            # All of the messages are 3,000 pages; a look for what no index knows reads half of them.
-            assert pages < (1_800 if "gateway" in query or "origin" in query else 1_000), (query, text, plan)
+    for query, most in READS.items():
+        asked.clear()
+        assert viewer.get(f"/rotina/queue?{query}").status_code == 200
+        statements = list(asked)
+        assert len(statements) > 3
+        with engine.connect() as connection:
+            for text, values in statements:
+                explained = connection.exec_driver_sql(
+                    f"explain (analyze, buffers, format json) {text}", values
+                )
+                plan = explained.scalar_one()[0]["Plan"]
+                pages = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+                assert pages < most, (query, text, plan)

@@ -37,7 +37,7 @@ class AirflowUi:
         expect(self.page.get_by_role("link", name="Dags", exact=True).first).to_be_visible()
 
     def enter(self, login: str) -> None:
-        """Log in without the form, in whatever language it is."""
+        """Be logged in, without the form and the pages before and after it."""
         token = {"name": "_token", "value": self._stack.token(login), "url": self._stack.settings.airflow_url}
         self.page.context.add_cookies([token])  # type: ignore[list-item]
 

@@ -44,7 +44,8 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="session")
+# Of the package, not of the session: neither runs on beside the tests that come after these.
+@pytest.fixture(scope="package")
 def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """The embedded environment, up; brought down at the end, and then none of its processes may be left."""
     stack = RunningStack(accounts=300)
@@ -60,7 +61,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     assert left == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A running Chromium. Without one the test is skipped, in continuous integration it fails."""
     executable = next(

@@ -42,7 +42,7 @@ def test_a_greeting_arrives_once_and_its_link_ends_the_e_mails(
 
     page = new_page()
     ui = AirflowUi(page, stack)
-    ui.log_in("user")
+    ui.enter("user")
     page.goto(f"{stack.settings.airflow_url}/dags/birthday_emails/runs/{again['dag_run_id']}")
     for task in ("begin", "write", "report"):
         expect(page.get_by_role("link", name=task).first).to_be_visible()

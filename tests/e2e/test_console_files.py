@@ -23,7 +23,7 @@ DAG_ID = "daily_file_batch"
 ONE_DAY = dt.timedelta(days=1)
 YESTERDAY = business_today() - ONE_DAY
 #: Days that no other test makes, before those that the demonstration's ERP has loaded.
-MISSED = [business_today() - number * ONE_DAY for number in (10, 9, 8)]
+MISSED = [business_today() - number * ONE_DAY for number in (10, 9)]
 
 LOADED = """
     insert into erp.load_watermark (source, loaded_on, row_count, loaded_at)
@@ -38,7 +38,7 @@ LOADED = """
 
 @pytest.fixture
 def missed(stack: RunningStack) -> Iterator[list[dt.date]]:
-    """The partner expects three days that nobody made; the ERP has them. Takes back what became of them."""
+    """The partner expects two days that nobody made; the ERP has them. Takes back what became of them."""
     (before,) = stack.rows("select first_business_date from crm.daily_file_setting")
     stack.execute(f"update crm.daily_file_setting set first_business_date = '{MISSED[0]}'")
     stack.execute(LOADED.format(days=",".join(map(str, MISSED))))
@@ -60,7 +60,7 @@ def test_yesterdays_files_are_proven_to_have_gone_out(
 ) -> None:
     page = new_page()
     ui = AirflowUi(page, stack)
-    ui.log_in("user")
+    ui.enter("user")
     clicks = ui.go_home()
     console = ui.open_console()
     console.get_by_role("link", name="Daily files", exact=True).click()
@@ -93,7 +93,7 @@ def test_missed_days_are_made_up_in_their_order(
     before = {run["dag_run_id"] for run in stack.dag_runs("backfill", DAG_ID)}
     page = new_page()
     ui = AirflowUi(page, stack)
-    ui.log_in("user")
+    ui.enter("user")
     clicks = ui.go_home()
     console = ui.open_console()
     console.get_by_role("link", name="Daily files", exact=True).click()
@@ -106,18 +106,18 @@ def test_missed_days_are_made_up_in_their_order(
     console.get_by_role("button", name=re.compile("missing or late")).click()
     console.get_by_label("First day").fill(missed[0].isoformat())
     console.get_by_label("Last day").fill(missed[-1].isoformat())
-    expect(console.get_by_role("dialog")).to_contain_text("3 days are run, one after the other")
+    expect(console.get_by_role("dialog")).to_contain_text("2 days are run, one after the other")
     console.get_by_role("button", name="Run these days").click()
     expect(console.get_by_role("status").first).to_contain_text("one after the other")
     assert len(clicks) <= 4
 
-    expect(console.locator("#backfill-progress")).to_contain_text("of 3 went well")
+    expect(console.locator("#backfill-progress")).to_contain_text("of 2 went well")
     runs = [run for run in stack.dag_runs("backfill", DAG_ID) if run["dag_run_id"] not in before]
     assert sorted(run["partition_key"] for run in runs) == [str(day) for day in missed]
     for run in runs:
         assert run["triggering_user_name"] == "user"
         assert stack.wait_for_run(run["dag_run_id"], DAG_ID) == "success"
-    expect(console.locator("#backfill-progress")).to_contain_text("3 of 3 went well", timeout=60_000)
+    expect(console.locator("#backfill-progress")).to_contain_text("2 of 2 went well", timeout=60_000)
     stack.end_backfills(DAG_ID)
     expect(console.locator("#backfill-progress")).to_be_empty(timeout=60_000)  # the page is loaded anew
     for day in missed:

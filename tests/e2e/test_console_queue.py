@@ -138,7 +138,7 @@ def test_what_waits_at_one_gateway_is_cancelled(
 ) -> None:
     page = new_page()
     ui = AirflowUi(page, stack)
-    ui.log_in("user")
+    ui.enter("user")
     clicks = ui.go_home()
     console = ui.open_console()
     gateway = card(console)
@@ -163,7 +163,7 @@ def test_what_failed_is_sent_again(
 ) -> None:
     page = new_page()
     ui = AirflowUi(page, stack)
-    ui.log_in("user")
+    ui.enter("user")
     clicks = ui.go_home()
     console = ui.open_console()
     card(console).get_by_role("button", name="Retry the failed…").click()
@@ -184,7 +184,7 @@ def test_messages_are_found_chosen_and_read_in_full(
 ) -> None:
     page = new_page()
     ui = AirflowUi(page, stack)
-    ui.log_in("user")
+    ui.enter("user")
     ui.go_home()
     console = ui.open_console()
     console.get_by_role("link", name="Message queue", exact=True).click()

@@ -63,7 +63,7 @@ def test_the_demonstration_day_wrote_and_sent_its_messages_once(
     assert stack.summary(dispatched)["recipients"] == ["op@example.com"]
 
     page = new_page()
-    AirflowUi(page, stack).log_in("viewer")
+    AirflowUi(page, stack).enter("viewer")
     page.goto(f"{stack.settings.airflow_url}/dags/queue_dispatch/runs/{dispatched['dag_run_id']}")
     for task in ("begin", "dispatch", "report"):
         expect(page.get_by_role("link", name=task).first).to_be_visible()
