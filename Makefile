@@ -17,7 +17,7 @@ export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset status day test browser check bench chaos plans docs lock
+.PHONY: help up down reset status day test browser check bench chaos examples plans docs lock
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -53,6 +53,9 @@ bench: $(DEVELOPMENT) ## Run the benchmarks; writes benchmarks/results.json
 chaos: $(DEVELOPMENT) ## Kill dispatchers and PostgreSQL, cut the partner's line, count: make chaos KILLS=50 CUTS=50 SEED=1
 	@$(RUN) tests.chaos --kills $(or $(KILLS),50) $(if $(SEED),--seed $(SEED))
 	@$(RUN) tests.chaos.cuts --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
+
+examples: $(DEVELOPMENT) ## The tests that make up their own data, with TIMES (10) as many examples as in make test
+	@ROTINA_EXAMPLES_TIMES=$(or $(TIMES),10) $(RUN) pytest -n 2 -m hypothesis --timeout 7200 $(ARGS)
 
 plans: $(DEVELOPMENT) ## Read what a claim reads with 5 million sent and 50,000 waiting messages, and an old transaction
 	@ROTINA_SENT_MESSAGES=5000000 $(RUN) pytest tests/messaging/test_queue_plans.py -k a_claim_reads --timeout 1800

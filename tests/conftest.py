@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -57,6 +58,11 @@ def _memory() -> Path | None:
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= _ROOM:
         return memory
     return None
+
+
+def pytest_collection_finish() -> None:
+    """Airflow, its API and the tests are half a million objects, which the collector need not visit again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

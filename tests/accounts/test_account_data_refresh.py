@@ -24,6 +24,7 @@ from rotina.accounts.audiences import AudienceSettings, save_audience
 from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
 from tests.accounts.erp_data import NOTHING, TICK, Erp
+from tests.examples import examples
 from tests.runs_by_hand import counts, do_work, items
 
 DAY = dt.date(2026, 11, 20)
@@ -961,6 +962,7 @@ class RefreshMachine(RuleBasedStateMachine):
         assert self.erp.stored(last) == stored
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("scan_share", [2.0, 0.0], ids=["by lookup", "by scan"])
 def test_incremental_equals_full_whatever_happens(
     connection: psycopg.Connection,
@@ -973,7 +975,7 @@ def test_incremental_equals_full_whatever_happens(
     run_state_machine_as_test(
         RefreshMachine,
         settings=settings(
-            max_examples=40,
+            max_examples=examples(20),
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
         ),

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from dateutil.relativedelta import relativedelta
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
@@ -19,6 +19,7 @@ from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES
 from tests.accounts.erp_data import Erp
+from tests.examples import examples
 from tests.messaging.queue_data import insert
 from tests.runs_by_hand import counts, do_work, items
 
@@ -551,7 +552,7 @@ CHANGES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30))
 @given(changes=st.lists(CHANGES, min_size=4, max_size=14))
 def test_the_status_is_that_of_the_newest_day_whatever_happens(
     erp: Erp, connection: psycopg.Connection, changes: list[tuple[Any, ...]]

@@ -15,6 +15,7 @@ from rotina.accounts import class_rule_checks
 from rotina.accounts.audiences import Audience
 from rotina.accounts.class_rule_checks import Rule, check_alone, find_problems
 from rotina.accounts.filters import Condition, Filter, Group, parse_filter
+from tests.examples import examples
 
 CLASSES = {"Bronze": 1, "Ouro": 2, "Prata": 3}
 
@@ -237,7 +238,7 @@ def moving(rules: Sequence[Rule]) -> Iterator[str]:
                 yield one.name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150))
 @given(any_rules)
 def test_exactly_what_happens_to_some_account_is_found(rules: list[Rule]) -> None:
     found = find_problems(rules)

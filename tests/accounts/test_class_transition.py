@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotina.accounts.class_rule_checks import find_problems
@@ -18,6 +18,7 @@ from rotina.accounts.class_transition import check_settings, missing_refresh, mo
 from rotina.errors import SettingError
 from rotina.runs.record import Outcome, Run
 from tests.accounts.class_data import CLASSES, Accounts, rule, value
+from tests.examples import examples
 from tests.runs_by_hand import counts, do_work, items, open_run
 
 DAY = dt.date(2026, 11, 20)
@@ -423,11 +424,7 @@ def meets(amount: Decimal, class_name: str | None, document: dict[str, Any]) -> 
     }[document["op"]]
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=examples(30))
 @given(
     wanted=st.lists(
         st.tuples(

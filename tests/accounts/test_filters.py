@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -31,6 +31,7 @@ from rotina.accounts.filters import (
     parse_filter,
 )
 from rotina.errors import SettingError
+from tests.examples import examples
 
 DAY = dt.date(2026, 11, 20)
 
@@ -392,7 +393,7 @@ def accounts(owner: psycopg.Connection) -> Iterator[list[dict[str, Any]]]:
 def test_sql_and_python_find_the_same_accounts(
     connection: psycopg.Connection, accounts: list[dict[str, Any]]
 ) -> None:
-    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(200))
     @given(filters())
     @example(condition("email", "contains", "x'); drop table crm.account; --"))
     @example(condition("owner", "in", TEXTS))
@@ -504,7 +505,7 @@ def comparable(document: dict[str, Any]) -> bool:
     return '"contains"' not in json.dumps(document)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100))
 @given(filters(MEETING, 6).filter(comparable), filters(MEETING, 6).filter(comparable))
 @example(condition("last_purchase_value", ">", "0.01"), condition("last_purchase_value", "<", "0.02"))
 def test_what_is_said_of_two_filters_is_so_for_every_account(
@@ -542,7 +543,7 @@ def groups_of(members: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[d
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100))
 @given(groups_of(text_conditions()), groups_of(text_conditions()))
 @example(condition("owner", "contains", "ab"), condition("owner", "contains", "A"))
 def test_what_is_said_of_parts_of_texts_is_so_for_every_text(

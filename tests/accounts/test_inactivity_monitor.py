@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
@@ -27,6 +27,7 @@ from rotina.local.mailbox import Mailbox, StoredMessage
 from rotina.messaging.suppressions import suppress
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES, ROUTINE_TITLES
+from tests.examples import examples
 from tests.messaging.queue_data import add_account, add_customer, add_gateway, insert, messages
 from tests.messaging.test_birthday_emails import _dispatch as send_waiting
 from tests.runs_by_hand import counts, do_work, items
@@ -371,7 +372,7 @@ _MOVEMENTS = ("ticket", "task", "quote", "order", "account")
 _HOURS = st.builds(lambda day, hour: 24 * day + hour, st.integers(0, 24), st.sampled_from([-1, 0, 1, 12, 23]))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20))
 @given(data=st.data())
 def test_it_finds_what_a_person_would_find_day_by_day(
     owner: psycopg.Connection, connection: psycopg.Connection, data: st.DataObject
@@ -680,9 +681,7 @@ def test_a_team_gets_accounts_in_turn_without_those_who_left(
     assert [owners(owner)[account] for account in given_away] == ["bia", "bia", "davi", "bia", "davi", "bia"]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # each example rolls back
+@settings(max_examples=examples(30))  # each example rolls back
 @given(
     owned=st.lists(st.integers(0, 6), min_size=1, max_size=5),
     inactive=st.integers(0, 5),

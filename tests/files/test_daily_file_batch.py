@@ -19,6 +19,7 @@ from rotina.files import batches, daily_file_batch
 from rotina.files.daily_file_batch import SourceChangedError
 from rotina.files.feeds import FEEDS
 from rotina.files.spool import SpoolError
+from tests.examples import examples
 from tests.files.shop import CATEGORIES, CUSTOMERS, DAY, DETAIL, INSTANCE, NOON, ORDERS, Partner, Shop, day
 from tests.runs_by_hand import counts, items, open_run
 
@@ -752,7 +753,7 @@ EMAILS = st.one_of(st.none(), TEXTS, st.sampled_from(["a@b.co", "Ana.Silva+1@exa
 BREAKING = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)} | set('|"\\')
 
 
-@hypothesis.settings(max_examples=30)
+@hypothesis.settings(max_examples=examples(20))
 @hypothesis.given(
     st.lists(st.tuples(EMAILS, TEXTS), max_size=4),
     st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 6)), TEXTS, TEXTS, TEXTS), max_size=6),

@@ -20,6 +20,7 @@ from rotina.messaging.dunning import due_dates
 from rotina.runs import record
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import REASON_TITLES
+from tests.examples import examples
 from tests.messaging.queue_data import (
     add_account,
     add_customer,
@@ -518,7 +519,7 @@ def test_without_the_lock_of_the_routine_the_later_run_finds_the_messages(
     assert reminded(owner) == [receivable]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     due=st.lists(st.integers(0, 20), min_size=1, max_size=12),
     steps=st.lists(

@@ -20,6 +20,7 @@ from rotina.messaging.delivery import Event, apply_events, due_polls, poll, reco
 from rotina.messaging.gateways import load_gateway
 from rotina.messaging.operations import release
 from rotina.messaging.outcome import Result
+from tests.examples import examples
 from tests.messaging.queue_data import add_gateway, add_message, messages
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
@@ -348,7 +349,7 @@ _EVENTS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(40))
 @given(
     events=_EVENTS,
     start=st.sampled_from(["sent", "unknown", "sending"]),

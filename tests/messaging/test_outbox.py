@@ -18,6 +18,7 @@ from rotina.messaging.unsubscribe import unsubscribe
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import REASON_TITLES
 from rotina.sql import statement
+from tests.examples import examples
 from tests.messaging.queue_data import add_gateway, add_message, add_template, insert, messages
 from tests.runs_by_hand import counts, open_run
 
@@ -554,7 +555,7 @@ def test_the_keys_ever_written_are_not_read_through(
     assert "Seq Scan on message_key" not in text
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     runs=st.lists(
         st.lists(

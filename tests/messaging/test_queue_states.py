@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,6 +30,7 @@ from rotina.messaging.outbox import enqueue, open_outgoing
 from rotina.messaging.outcome import Outcome
 from rotina.runs.record import Run
 from rotina.sql import statement
+from tests.examples import examples
 from tests.messaging.queue_data import add_customer, add_gateway, add_receivable, add_template
 from tests.runs_by_hand import open_run
 
@@ -347,6 +349,7 @@ def _from_now(hours: float) -> dt.datetime:
     return dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours)
 
 
+@pytest.mark.hypothesis
 def test_no_order_of_events_loses_or_doubles_a_message(
     connection: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
@@ -367,7 +370,7 @@ def test_no_order_of_events_loses_or_doubles_a_message(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=80,
+            max_examples=examples(40),
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
         ),

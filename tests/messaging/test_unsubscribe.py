@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rotina.errors import SettingError
 from rotina.messaging.suppressions import unsuppress
 from rotina.messaging.unsubscribe import PATH, address_of, unsubscribe, unsubscribe_url
+from tests.examples import examples
 from tests.messaging.queue_data import insert
 
 BASE = "https://rotina.example.com"
@@ -58,7 +59,7 @@ def test_the_longest_address_fits() -> None:
     assert address_of([NEW], token) == address
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.emails())
 def test_every_address_comes_back(address: str) -> None:
     assert address_of([NEW], token_of(unsubscribe_url(BASE, [NEW], address))) == address.lower()
