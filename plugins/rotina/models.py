@@ -103,9 +103,9 @@ class Account(Base):
             postgresql_where=text("kind = 'person' and active"),
         ),
         # What people type of an account, as include/sql/account_search asks for it: a name or an e-mail
-        # address from its beginning, a document without its punctuation, a phone number from its end. All of
-        # them have the collation "C" (migration 0014), in which LIKE and ORDER BY read an index both.
-        Index("account_search_name", text("lower(name)")),
+        # address from its beginning, a document without its punctuation, a phone number from its end. All
+        # have the collation "C" (migrations 0014, 0015), in which LIKE and ORDER BY read an index both.
+        Index("account_search_name", text("crm.unaccented(name)")),
         Index(
             "account_search_document",
             text("upper(regexp_replace(document, '[^0-9A-Za-z]'::text, ''::text, 'g'::text))"),

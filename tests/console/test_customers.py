@@ -60,6 +60,9 @@ def accounts(owner: psycopg.Connection) -> dict[str, int]:
         ("an_", []),
         ("loja ân", ["loja"]),
         ("loja Â", ["loja"]),
+        ("LOJA ANGELA", ["loja"]),
+        ("loja a\u0302ngela", ["loja"]),  # the accent as a character of its own
+        ("áná", ["ana", "anabela"]),
         ("52998224725", ["ana"]),
         ("529.982.247", ["ana"]),
         ("12.abc.345/01de-35", ["loja"]),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import TimeoutError
 
 from rotina.console.database import SPARE, WORKERS, Database
@@ -55,6 +56,25 @@ def test_a_statement_that_takes_too_long_is_cut_off(pool: Database) -> None:
         connection.execute("select pg_sleep(60)")
     with pool.connect() as connection:
         assert setting(connection, "statement_timeout") == "15s"
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        ("infinity", dt.date.max),
+        ("12026-11-20", dt.date.max),
+        ("-infinity", dt.date.min),
+        ("0044-03-15 BC", dt.date.min),
+        ("2026-11-20", dt.date(2026, 11, 20)),
+    ],
+)
+def test_a_day_that_python_has_not_is_read_as_its_last_or_first(
+    pool: Database, stored: str, read: dt.date
+) -> None:
+    with pool.connect() as connection:
+        assert connection.execute("select %s::date", [stored]).fetchone() == (read,)
+    with pool.sessions() as session:
+        assert session.scalar(text("select cast(:stored as date)"), {"stored": stored}) == read
 
 
 def test_nothing_is_left_of_what_went_wrong(pool: Database, owner: psycopg.Connection) -> None:

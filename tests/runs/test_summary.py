@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from rotina.errors import MaybeSentError, NotSentError
+from rotina.errors import MaybeSentError, NotSentError, SettingError
 from rotina.hooks.mail import MailHook
 from rotina.local.mailbox import Mailbox
 from rotina.messaging import operations
@@ -210,6 +210,28 @@ def test_one_refused_recipient_of_two_is_named_and_the_other_gets_it(
         send(connection, run)
     assert stored(connection, run)[0] == "sent"
     assert len(mailbox) == 1
+
+
+@pytest.mark.parametrize("address", ["ana@", "ana@example.com\nBcc: x@example.com"])
+def test_an_address_that_is_none_is_named(
+    connection: psycopg.Connection, mailbox: Mailbox, address: str
+) -> None:
+    recipient(connection, "*", address)
+    run = closed_run(connection)
+    with pytest.raises(SettingError, match=r"(?s)recipients of the summary = .*ana@.*cannot be written to"):
+        send(connection, run)
+    assert stored(connection, run)[0] == "failed"
+    assert len(mailbox) == 0
+
+
+def test_a_name_brings_no_header_of_its_own(connection: psycopg.Connection, mailbox: Mailbox) -> None:
+    connection.execute(
+        "insert into crm.app_user (login, name, email) values ('ana', %s, 'ana@example.com')",
+        ["Ana\nBcc: x@example.com"],
+    )
+    with pytest.raises(SettingError, match="cannot be written to"):
+        send(connection, closed_run(connection, asked_by="ana"))
+    assert len(mailbox) == 0
 
 
 def test_no_mail_server_is_no_delivery(

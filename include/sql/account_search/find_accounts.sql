@@ -60,8 +60,8 @@ with matched as (
             5,
             'name'
         from crm.account
-        where lower(name) collate "C" like lower(%(name)s::text)
-        order by lower(name) collate "C"
+        where crm.unaccented(name) collate "C" like crm.unaccented(%(name)s::text)
+        order by crm.unaccented(name) collate "C"
         limit %(most)s
     )
 ),
@@ -90,5 +90,5 @@ select
 from chosen as f
 inner join crm.account as a on f.id = a.id
 left join crm.account_class as c on a.class_id = c.id
-order by f.place, lower(a.name) collate "C", a.id
+order by f.place, crm.unaccented(a.name) collate "C", a.id
 limit %(most)s

@@ -48,7 +48,8 @@ def search_accounts(connection: psycopg.Connection, term: str, most: int = MOST_
     """The accounts that a text may mean, the surest first; none for a blank text.
 
     It may be the key of the account or of its customer in the ERP, a document (whole or its beginning, with
-    or without punctuation), the end of a phone number, or the beginning of an e-mail address or of a name.
+    or without punctuation), the end of a phone number, or the beginning of an e-mail address or of a name,
+    with or without its accents.
 
     Args:
         connection: of the task role.

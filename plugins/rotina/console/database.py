@@ -7,10 +7,13 @@ threads only. A page that takes too long is cut off by the database.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.types.datetime import DateLoader
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -75,6 +78,21 @@ class Database:
         self.engine.dispose()
 
 
+class _AnyDateLoader(DateLoader):
+    """Reads days that Python has not, which an ERP may have sent, as the first or the last that it has.
+
+    PostgreSQL has days before Christ and after the year 9999, and endless ones. A page that shows one is
+    better than no page.
+    """
+
+    def load(self, data: Buffer) -> dt.date:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            text = bytes(data)
+            return dt.date.min if text.startswith(b"-") or text.endswith(b"BC") else dt.date.max
+
+
 def _limit(connection: psycopg.Connection, milliseconds: int) -> None:
     connection.execute("select set_config('statement_timeout', %s, false)", [str(milliseconds)])
 
@@ -83,4 +101,6 @@ def _open() -> psycopg.Connection:
     arguments = ErpHook().psycopg_arguments()
     arguments["options"] = f"{arguments['options']} {_LIMITS}"
     arguments["application_name"] = f"{arguments['application_name']} console"
-    return psycopg.connect(**arguments, cursor_factory=psycopg.ClientCursor)
+    connection = psycopg.connect(**arguments, cursor_factory=psycopg.ClientCursor)
+    connection.adapters.register_loader("date", _AnyDateLoader)
+    return connection

@@ -271,7 +271,7 @@ def compose(
     }
     message = EmailMessage()
     message["Subject"] = _subject(new, over)
-    message["To"] = list(recipients)
+    message["To"] = ", ".join(recipients)
     message["Date"] = localtime()  # when the mail is written; not a business date
     message["Message-ID"] = f"<alert-{run.id}-{min(row.id for row in (*new, *over))}@rotina.local>"
     message["Auto-Submitted"] = "auto-generated"

@@ -187,7 +187,8 @@ def compose_summary(
     message = EmailMessage()
     mark = "" if run.status == "succeeded" else f" — {STATUS_TITLES[run.status].upper()}"
     message["Subject"] = f"[Rotina] {title} de {context['business_date']}{mark}"
-    message["To"] = [str(recipient) for recipient in recipients]
+    # As one text: of a list the e-mail library does not refuse line breaks.
+    message["To"] = ", ".join(map(str, recipients))
     message["Date"] = localtime(dt.datetime.now(zone))  # when the mail is written; not a business_date
     message["Message-ID"] = f"<run-{run.id}@rotina.local>"
     message["Auto-Submitted"] = "auto-generated"
@@ -220,7 +221,7 @@ def send_summary(
     addresses = [recipient.email for recipient in recipients]
     try:
         message = compose_summary(connection, run, recipients, zone, run_url)
-    except ValueError as error:  # what the e-mail library says of an address that is none
+    except (ValueError, IndexError) as error:  # what the e-mail library says of an address that is none
         wrong = SettingError(
             "recipients of the summary", ", ".join(addresses), f"cannot be written to: {error}"
         )

@@ -1,0 +1,39 @@
+"""Accounts are found by their names without accents: joao finds João"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+#: Letters of western Europe, and what people type for them who leave the accents out.
+ACCENTED = "ÁÀÂÃÄÅÉÈÊËÍÌÎÏÓÒÔÕÖÚÙÛÜÝÇÑáàâãäåéèêëíìîïóòôõöúùûüýÿçñ"
+PLAIN = "AAAAAAEEEEIIIIOOOOOUUUUYCNaaaaaaeeeeiiiiooooouuuuyycn"
+#: The accents alone, where a letter and its accent are stored as two characters; they are left out.
+COMBINING = "".join(map(chr, (0x300, 0x301, 0x302, 0x303, 0x308, 0x30A, 0x327)))
+
+INDEX = 'create index account_search_name on crm.account (({}) collate "C")'
+
+
+def upgrade() -> None:
+    """Apply."""
+    # The extension unaccent would have to be installed, and its function could be in no index.
+    op.execute(
+        "create function crm.unaccented(value text) returns text language sql immutable parallel safe "
+        f"return lower(translate(value, '{ACCENTED}{COMBINING}', '{PLAIN}'))"
+    )
+    op.execute(
+        "comment on function crm.unaccented is 'A name as it is searched by: in small letters, without accents'"
+    )
+    op.drop_index("account_search_name", table_name="account", schema="crm")
+    op.execute(INDEX.format("crm.unaccented(name)"))
+
+
+def downgrade() -> None:
+    """Take back."""
+    op.drop_index("account_search_name", table_name="account", schema="crm")
+    op.execute(INDEX.format("lower(name)"))
+    op.execute("drop function crm.unaccented")
