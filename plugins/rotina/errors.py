@@ -27,6 +27,19 @@ class NothingToDoError(RotinaError):
     """There is nothing to do for the business date of a run, which is no failure; people read the message."""
 
 
+class SourceEmptyError(RotinaError):
+    """Tables of the ERP have no rows, and what follows from that would be written down for every account.
+
+    A load is under way, or it failed; trying again may help.
+    """
+
+    def __init__(self, tables: str) -> None:
+        super().__init__(
+            f"{tables}: there are no rows, although accounts live by them: a load is under way or failed. "
+            "Nothing was changed; run it again when the load is over"
+        )
+
+
 class RunBusyError(RotinaError):
     """Another run of the same routine is still at work."""
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from rotina.accounts.account_data_refresh import check_settings, refresh_accounts
 from rotina.accounts.audiences import AudienceSettings, save_audience
-from rotina.errors import SettingError
+from rotina.errors import SettingError, SourceEmptyError
 from rotina.runs.record import Outcome, Run
 from tests.accounts.erp_data import NOTHING, TICK, Erp
 from tests.examples import examples
@@ -606,6 +606,20 @@ def test_an_erp_that_was_empty_at_first(erp: Erp, connection: psycopg.Connection
     erp.add_quote(1, "2026-11-01")
     refresh(connection)
     assert erp.stored(DAY) == erp.expected(DAY)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_erp_that_is_being_loaded_takes_no_data_away(
+    erp: Erp, connection: psycopg.Connection, full: bool
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    refresh(connection)
+    before = erp.stored(DAY)
+    erp.owner.execute("truncate erp.invoice")
+    with pytest.raises(SourceEmptyError, match=r"^erp\.invoice: there are no rows"):
+        refresh(connection, full=full)
+    assert erp.stored(DAY) == before
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from rotina.accounts.account_status_update import check_settings, update_status
-from rotina.errors import SettingError
+from rotina.errors import SettingError, SourceEmptyError
 from rotina.runs.record import Outcome, Run
 from rotina.runs.summary import DETAIL_TITLES, REASON_TITLES, RECORD_TITLES
 from tests.accounts.erp_data import Erp
@@ -296,6 +296,7 @@ def test_health_plans(
 
 def test_accounts_that_the_health_plans_do_not_know(plans: Erp, connection: psycopg.Connection) -> None:
     unlinked, lost = plans.add_account(None), plans.add_account(2)
+    plans.add_customer(1)
     add_adhesion(plans, 2, "2026-01-01")
     plans.owner.execute("update crm.account set status = 'active'")
     _, outcome = update(connection)
@@ -317,11 +318,39 @@ def test_another_source_sets_the_status_anew(erp: Erp, connection: psycopg.Conne
     update(connection)
     erp.owner.execute("update crm.integration set active = false")
     insert(erp.owner, "crm.integration", code="health_plan", name="Planos", active=True)
+    add_adhesion(erp, 2, "2026-01-01")
     assert counts(update(connection)[1]) == (1, 1, 0, 0, 0)  # the same day
     assert [row[2:6] for row in history(erp)] == [
         ("not_integrated", "active", "erp", "movement"),
         ("active", "inactive", "health_plan", "no_adhesion"),
     ]
+
+
+@pytest.mark.parametrize("tables", ["erp.customer", "erp.invoice, erp.sales_order"])
+def test_an_erp_that_is_being_loaded_makes_nobody_inactive(
+    erp: Erp, connection: psycopg.Connection, tables: str
+) -> None:
+    erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    update(connection)
+    before = history(erp)
+    erp.owner.execute(f"truncate {tables}")
+    with pytest.raises(SourceEmptyError, match=f"^{tables}: there are no rows"):
+        update(connection)
+    assert history(erp) == before
+    assert erp.owner.execute("select status from crm.account").fetchall() == [("active",)]
+
+
+def test_health_plans_that_are_being_loaded_make_nobody_inactive(
+    plans: Erp, connection: psycopg.Connection
+) -> None:
+    plans.add_client(1)
+    add_adhesion(plans, 1, "2026-01-01")
+    update(connection)
+    plans.owner.execute("truncate erp.health_plan_adhesion")
+    with pytest.raises(SourceEmptyError, match="health_plan_adhesion"):
+        update(connection)
+    assert plans.owner.execute("select status from crm.account").fetchall() == [("active",)]
 
 
 def test_an_account_that_is_linked_or_loses_its_customer(erp: Erp, connection: psycopg.Connection) -> None:

@@ -18,7 +18,7 @@ from psycopg.rows import class_row, scalar_row
 
 from rotina import erp_contract
 from rotina.accounts.audiences import find_audience, open_audience
-from rotina.errors import SettingError
+from rotina.errors import SettingError, SourceEmptyError
 from rotina.runs.record import Outcome, Run
 from rotina.sql import statement
 
@@ -84,10 +84,13 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
 
     Raises:
         SettingError: as `check_settings`.
+        SourceEmptyError: there are no invoices any more.
     """
     check_settings(connection, run.params)
     audience_id = open_audience(connection, run.params.get("audience"), run.date)
     state = _fetch(connection, "get_state", _State)
+    if state.counted_through_id is not None and state.greatest_invoice_id is None:
+        raise SourceEmptyError("erp.invoice")
 
     refreshed_through = state.refreshed_through_on
     everything = bool(run.params.get("full")) or refreshed_through is None

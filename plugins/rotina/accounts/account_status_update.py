@@ -17,6 +17,7 @@ from psycopg.rows import class_row
 from sqlalchemy import Table
 
 from rotina import erp_contract
+from rotina.errors import SourceEmptyError
 from rotina.integration.settings import Integration, load_status_source
 from rotina.runs.progress import advance, done_through
 from rotina.runs.record import Outcome, Run
@@ -30,6 +31,7 @@ class _Source:
     """What is read of a source, and with which statements."""
 
     tables: tuple[Table, ...]
+    find_empty: str
     compare: str
     explain: str
 
@@ -37,11 +39,13 @@ class _Source:
 _SOURCES = {
     "erp": _Source(
         (erp_contract.customer, erp_contract.invoice, erp_contract.sales_order),
+        "find_empty_erp",
         "compare_with_erp",
         "find_movements",
     ),
     "health_plan": _Source(
         (erp_contract.customer, erp_contract.health_plan_adhesion),
+        "find_empty_health_plan",
         "compare_with_health_plan",
         "find_adhesions",
     ),
@@ -82,6 +86,7 @@ def update_status(connection: psycopg.Connection, run: Run) -> Outcome:
 
     Raises:
         SettingError: as `check_settings`.
+        SourceEmptyError: a table of the source has no rows any more.
         psycopg.errors.SerializationFailure: somebody changed an account meanwhile that changes here.
     """
     integration = _load_source(connection)
@@ -96,6 +101,8 @@ def update_status(connection: psycopg.Connection, run: Run) -> Outcome:
         "reason": left_alone,
         **integration.settings,
     }
+    if empty := connection.execute(statement(f"{ROUTINE}/{source.find_empty}")).fetchall():
+        raise SourceEmptyError(", ".join(name for (name,) in empty))
     for name in ("tune_session", source.compare, source.explain):
         connection.execute(statement(f"{ROUTINE}/{name}"), values)
     with connection.cursor(row_factory=class_row(_Counts)) as cursor:

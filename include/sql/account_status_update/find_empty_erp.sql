@@ -1,0 +1,12 @@
+-- The tables that say which accounts are integrated and move, and say so of none although some were.
+-- No parameters.
+select 'erp.customer' as table_name
+where
+    not exists (select from erp.customer)
+    and exists (select from crm.account where status <> 'not_integrated')
+union all
+select 'erp.invoice, erp.sales_order'
+where
+    not exists (select from erp.invoice)
+    and not exists (select from erp.sales_order)
+    and exists (select from crm.account where status = 'active')
