@@ -5,18 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
-from sqlalchemy import Table, create_engine
-from sqlalchemy.engine import make_url
 
-from rotina import erp_contract
 from rotina.demo.generate import CODE_OFFSET, NULL, Plan, Rows, generate
 from rotina.errors import SettingError
 from rotina.sql import statement
@@ -71,46 +69,39 @@ def load(
     """
     plan = Plan(accounts, seed, business_date, invoices)
     tell = progress or (lambda _line: None)
-    engine = create_engine(make_url(uri).set(drivername="postgresql+psycopg"))
-    secondary_indexes = [index for table in erp_contract.metadata.sorted_tables for index in table.indexes]
-    try:
-        with engine.begin() as transaction:
-            connection: psycopg.Connection[Any] = transaction.connection.driver_connection  # type: ignore[assignment]
-            _take_empty_tables(connection)
-            for index in secondary_indexes:
-                index.drop(transaction, checkfirst=True)
-            copied = _copy_blocks(connection, plan, tell)
-            parameters = {
-                "business_date": business_date,
-                "account_id": 5,
-                "last_invoice_id": plan.invoice_total,
-                "code_offset": CODE_OFFSET,
-            }
-            if problems:
-                copied["invoice"] += connection.execute(
-                    statement("demo/add_problem_invoices"), parameters
-                ).rowcount
-                connection.execute(statement("demo/add_problem_phones"))
-            copied["health_plan_adhesion"] = connection.execute(
-                statement("demo/add_adhesions"), parameters
+    with psycopg.connect(uri) as connection:
+        _take_empty_tables(connection)
+        erp_indexes, crm_indexes = _drop_indexes(connection, "erp"), _drop_indexes(connection, "crm")
+        copied = _copy_blocks(connection, plan, tell)
+        parameters = {
+            "business_date": business_date,
+            "account_id": 5,
+            "last_invoice_id": plan.invoice_total,
+            "code_offset": CODE_OFFSET,
+        }
+        if problems:
+            copied["invoice"] += connection.execute(
+                statement("demo/add_problem_invoices"), parameters
             ).rowcount
-            tell("Indexes and statistics")
-            for index in sorted(secondary_indexes, key=lambda index: str(index.name)):
-                index.create(transaction)
-            connection.execute(statement("demo/add_product_categories"))
-            connection.execute(statement("demo/add_load_watermarks"), parameters)
-            connection.execute(statement("demo/add_daily_files"), parameters)
-            connection.execute(statement("demo/add_settings"))
-            connection.execute(statement("demo/add_message_settings"))
-            connection.execute(statement("demo/add_audiences"), parameters)
-            connection.execute(statement("demo/add_activities"), parameters)
-            connection.execute(statement("demo/add_sales_team"))
-            connection.execute(statement("demo/add_monitoring_profiles"), parameters)
-            connection.execute(statement("demo/add_classes"))
-            connection.execute(statement("demo/add_class_rules"), parameters)
-            connection.execute(statement("demo/finish_load"))
-    finally:
-        engine.dispose()
+            connection.execute(statement("demo/add_problem_phones"))
+        copied["health_plan_adhesion"] = connection.execute(
+            statement("demo/add_adhesions"), parameters
+        ).rowcount
+        tell("Indexes and statistics")
+        _create_indexes(connection, erp_indexes)
+        connection.execute(statement("demo/add_product_categories"))
+        connection.execute(statement("demo/add_load_watermarks"), parameters)
+        connection.execute(statement("demo/add_daily_files"), parameters)
+        connection.execute(statement("demo/add_settings"))
+        connection.execute(statement("demo/add_message_settings"))
+        connection.execute(statement("demo/add_audiences"), parameters)
+        connection.execute(statement("demo/add_activities"), parameters)
+        connection.execute(statement("demo/add_sales_team"))
+        connection.execute(statement("demo/add_monitoring_profiles"), parameters)
+        connection.execute(statement("demo/add_classes"))
+        connection.execute(statement("demo/add_class_rules"), parameters)
+        _create_indexes(connection, crm_indexes)
+        connection.execute(statement("demo/finish_load"))
     return DemoCounts(
         accounts=copied["account"],
         customers=copied["customer"],
@@ -141,10 +132,25 @@ def _take_empty_tables(connection: psycopg.Connection[Any]) -> None:
     connection.execute(statement("demo/truncate_tables"))
 
 
+def _drop_indexes(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    """Drop what costs more to keep up row by row than to make at the end; returns the statements for that."""
+    found = connection.execute(statement("demo/list_indexes"), {"schema": schema}).fetchall()
+    for name, _ in found:
+        connection.execute(sql.SQL("drop index {}").format(sql.Identifier(schema, name)))
+    return [definition for _, definition in found]
+
+
+def _create_indexes(connection: psycopg.Connection[Any], definitions: list[str]) -> None:
+    """Make indexes by PostgreSQL's own words for them."""
+    for definition in definitions:
+        connection.execute(definition)
+
+
 class _Encoded(NamedTuple):
     """Rows in the text format of COPY."""
 
-    table: Table
+    schema: str
+    table: str
     columns: tuple[str, ...]
     chunks: list[bytes]
 
@@ -157,32 +163,38 @@ def _copy_blocks(
     for number, block in enumerate(_encoded_one_ahead(plan), 1):
         for rows in block:
             into = sql.SQL("copy {} ({}) from stdin (freeze)").format(
-                sql.Identifier(str(rows.table.schema), rows.table.name),
+                sql.Identifier(rows.schema, rows.table),
                 sql.SQL(", ").join(map(sql.Identifier, rows.columns)),
             )
             with connection.cursor() as cursor:
                 with cursor.copy(into) as copy:
                     for chunk in rows.chunks:
                         copy.write(chunk)
-                copied[rows.table.name] += cursor.rowcount
+                copied[rows.table] += cursor.rowcount
         percent = 100 * number // plan.blocks
         tell(f"{percent:3d} %  {copied['account']:,} accounts, {copied['invoice']:,} invoices")
     return copied
 
 
 def _encoded_one_ahead(plan: Plan) -> Iterator[list[_Encoded]]:
-    """All blocks, the next one made while PostgreSQL takes in the one before."""
+    """All blocks, the next one made while PostgreSQL takes in the one before.
 
-    def make(block: int) -> list[_Encoded]:
-        return [_encode(rows) for rows in generate(plan, block)]
-
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        following = executor.submit(make, 0)
+    In a process of its own: a thread would take the interpreter from the one that feeds PostgreSQL.
+    """
+    if plan.blocks == 1:
+        yield _make(plan, 0)
+        return
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as executor:
+        following = executor.submit(_make, plan, 0)
         for block in range(1, plan.blocks):
             ready = following.result()
-            following = executor.submit(make, block)
+            following = executor.submit(_make, plan, block)
             yield ready
         yield following.result()
+
+
+def _make(plan: Plan, block: int) -> list[_Encoded]:
+    return [_encode(rows) for rows in generate(plan, block)]
 
 
 def _encode(rows: Rows) -> _Encoded:
@@ -192,7 +204,7 @@ def _encode(rows: Rows) -> _Encoded:
     for start in range(0, len(columns[0]), _ROWS_PER_CHUNK):
         values = (_as_texts(column[start : start + _ROWS_PER_CHUNK]) for column in columns)
         chunks.append("".join(map(template.__mod__, zip(*values, strict=True))).encode())
-    return _Encoded(rows.table, tuple(rows.columns), chunks)
+    return _Encoded(str(rows.table.schema), rows.table.name, tuple(rows.columns), chunks)
 
 
 def _as_texts(column: NDArray[Any]) -> list[Any]:
