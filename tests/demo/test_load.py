@@ -216,6 +216,8 @@ def test_every_size_has_something_to_show(
     yesterday = business_date - dt.timedelta(days=1)
     assert one(owner, "select count(*) from erp.sales_order where ordered_on = %s", yesterday) >= 3
     assert one(owner, "select count(*) from erp.load_watermark where loaded_on = %s", yesterday) == 2
+    later = "select sum(row_count) from erp.load_watermark where loaded_on > %s having count(*) >= 2 * 365"
+    assert one(owner, later, business_date) == 0  # nothing happens any more, and that is known
     assert one(owner, "select first_business_date from crm.daily_file_setting") == yesterday
     assert one(owner, "select count(*) from crm.audience_account join crm.account on account_id = id") >= 1
 
