@@ -31,6 +31,9 @@ class SourceEmptyError(RotinaError):
     """Tables of the ERP have no rows, and what follows from that would be written down for every account.
 
     A load is under way, or it failed; trying again may help.
+
+    Attributes:
+        tables: their names.
     """
 
     def __init__(self, tables: str) -> None:
@@ -38,6 +41,7 @@ class SourceEmptyError(RotinaError):
             f"{tables}: there are no rows, although accounts live by them: a load is under way or failed. "
             "Nothing was changed; run it again when the load is over"
         )
+        self.tables = tables
 
 
 class RunBusyError(RotinaError):

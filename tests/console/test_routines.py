@@ -433,6 +433,17 @@ def test_a_preview_tells_what_would_be_done_and_does_nothing(
         assert owner.execute(f"select from crm.{table}").rowcount == 0  # type: ignore[arg-type]
 
 
+def test_a_preview_of_an_erp_that_is_being_loaded_says_so(
+    open_console: OpenConsole, owner: psycopg.Connection
+) -> None:
+    save_integration_settings(owner, "erp", {"months_inactive": 6}, True, "ana")
+    owner.execute(
+        "insert into crm.account (kind, name, status, erp_customer_id) values ('person', 'Ana', 'active', 1)"
+    )
+    reply = open_console("viewer", "pt-BR").post_json("/rotina/routines/account_status_update/preview", {})
+    assert (reply.status_code, "uma carga está em andamento" in reply.json()["detail"]) == (503, True)
+
+
 def test_every_preview_is_of_a_routine_of_the_agenda() -> None:
     assert previews.PREVIEWS.keys() <= {entry.routine for entry in load_agenda().programs}
 

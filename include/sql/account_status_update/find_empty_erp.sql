@@ -3,10 +3,10 @@
 select 'erp.customer' as table_name
 where
     not exists (select from erp.customer)
-    and exists (select from crm.account where status <> 'not_integrated')
+    and exists (select from crm.account where erp_customer_id is not null and status <> 'not_integrated')
 union all
 select 'erp.invoice, erp.sales_order'
 where
     not exists (select from erp.invoice)
     and not exists (select from erp.sales_order)
-    and exists (select from crm.account where status = 'active')
+    and exists (select from crm.account where erp_customer_id is not null and status = 'active')

@@ -3,9 +3,9 @@
 select 'erp.customer' as table_name
 where
     not exists (select from erp.customer)
-    and exists (select from crm.account where status <> 'not_integrated')
+    and exists (select from crm.account where erp_customer_id is not null and status <> 'not_integrated')
 union all
 select 'erp.health_plan_adhesion'
 where
     not exists (select from erp.health_plan_adhesion)
-    and exists (select from crm.account where status = 'active')
+    and exists (select from crm.account where erp_customer_id is not null and status = 'active')

@@ -41,7 +41,7 @@ from rotina.console.language import FILTERS, ZONE, gettext, install
 from rotina.console.language import lazy_gettext as _
 from rotina.console.pages import Declared, Page
 from rotina.console.rights import Right, caller_of
-from rotina.errors import SettingError
+from rotina.errors import SettingError, SourceEmptyError
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Console(Admin):
         super().mount_to(app)
         self._host = app
         self.app.state.database = self.database
-        for error in (HTTPException, SettingError, *_DATABASE_ERRORS):
+        for error in (HTTPException, SettingError, SourceEmptyError, *_DATABASE_ERRORS):
             self.app.add_exception_handler(error, self._render_problem)
 
     # -- rules ----------------------------------------------------------------------------------------------
@@ -244,6 +244,11 @@ def _problem(error: Exception) -> HTTPException:
         return error
     if isinstance(error, SettingError):
         return HTTPException(422, str(error))
+    if isinstance(error, SourceEmptyError):
+        said = gettext(
+            "No rows in %(tables)s of the ERP: a load is under way or failed. Try again later."
+        )
+        return HTTPException(503, said % {"tables": error.tables})
     cause = getattr(error, "orig", error)
     log.warning("The database refused: %s", type(cause).__name__)
     if isinstance(cause, LockNotAvailable):
