@@ -245,9 +245,7 @@ def _problem(error: Exception) -> HTTPException:
     if isinstance(error, SettingError):
         return HTTPException(422, str(error))
     if isinstance(error, SourceEmptyError):
-        said = gettext(
-            "No rows in %(tables)s of the ERP: a load is under way or failed. Try again later."
-        )
+        said = gettext("No rows in %(tables)s of the ERP: a load is under way or failed. Try again later.")
         return HTTPException(503, said % {"tables": error.tables})
     cause = getattr(error, "orig", error)
     log.warning("The database refused: %s", type(cause).__name__)
