@@ -19,6 +19,7 @@ from psycopg import sql
 
 from rotina.local.postgres import ROTINA_DATABASE, TASK_ROLE, EmbeddedPostgres
 from rotina.migrations import upgrade
+from tests.examples import examples
 
 # Airflow reads its configuration when it is imported: no examples, no user's own airflow.cfg.
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
@@ -28,6 +29,7 @@ os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "False")
 hypothesis.settings.register_profile(
     "rotina",
     deadline=None,
+    max_examples=examples(100),
     suppress_health_check=[
         hypothesis.HealthCheck.too_slow,
         hypothesis.HealthCheck.function_scoped_fixture,

@@ -608,18 +608,33 @@ def test_an_erp_that_was_empty_at_first(erp: Erp, connection: psycopg.Connection
     assert erp.stored(DAY) == erp.expected(DAY)
 
 
+@pytest.mark.parametrize("table", ["erp.invoice", "erp.quote"])
 @pytest.mark.parametrize("full", [False, True])
 def test_an_erp_that_is_being_loaded_takes_no_data_away(
-    erp: Erp, connection: psycopg.Connection, full: bool
+    erp: Erp, connection: psycopg.Connection, full: bool, table: str
 ) -> None:
     erp.add_client(1)
     erp.add_invoice(1, "2026-11-01")
+    erp.add_quote(1, "2026-11-01")
     refresh(connection)
     before = erp.stored(DAY)
-    erp.owner.execute("truncate erp.invoice")
-    with pytest.raises(SourceEmptyError, match=r"^erp\.invoice: there are no rows"):
+    erp.owner.execute(f"truncate {table}")
+    with pytest.raises(SourceEmptyError, match=f"^{table}: there are no rows"):
         refresh(connection, full=full)
     assert erp.stored(DAY) == before
+
+
+def test_an_erp_that_is_meant_to_be_empty(erp: Erp, connection: psycopg.Connection) -> None:
+    account = erp.add_client(1)
+    erp.add_invoice(1, "2026-11-01")
+    erp.add_quote(1, "2026-11-01")
+    refresh(connection)
+    erp.owner.execute("truncate erp.invoice, erp.quote")
+    erp.owner.execute(  # as docs/operations.md says
+        "update crm.account_data_state set greatest_invoice_id = null, quotes_seen_through = null"
+    )
+    assert counts(refresh(connection, full=True)[1]) == (1, 1, 0, 0, 0)
+    assert erp.stored(DAY) == {account: NOTHING}
 
 
 @pytest.mark.parametrize("full", [False, True])

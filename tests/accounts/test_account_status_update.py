@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
+from rotina.accounts.account_data_refresh import refresh_accounts
 from rotina.accounts.account_status_update import check_settings, update_status
 from rotina.errors import SettingError, SourceEmptyError
 from rotina.runs.record import Outcome, Run
@@ -326,19 +327,23 @@ def test_another_source_sets_the_status_anew(erp: Erp, connection: psycopg.Conne
     ]
 
 
-@pytest.mark.parametrize("tables", ["erp.customer", "erp.invoice, erp.sales_order"])
+@pytest.mark.parametrize(("table", "seen"), [("customer", False), ("invoice", False), ("invoice", True)])
 def test_an_erp_that_is_being_loaded_makes_nobody_inactive(
-    erp: Erp, connection: psycopg.Connection, tables: str
+    erp: Erp, connection: psycopg.Connection, table: str, seen: bool
 ) -> None:
     erp.add_client(1)
     erp.add_invoice(1, "2026-11-01")
+    if seen:  # there are orders, but the data refresh knows that there were invoices
+        do_work(connection, refresh_accounts, DAY, routine="account_data_refresh", program="crm338")
+        erp.add_client(2)
+        add_order(erp, 2, "2026-11-01")
     update(connection)
     before = history(erp)
-    erp.owner.execute(f"truncate {tables}")
-    with pytest.raises(SourceEmptyError, match=f"^{tables}: there are no rows"):
+    erp.owner.execute(f"truncate erp.{table}")
+    with pytest.raises(SourceEmptyError, match=f"^erp.{table}: there are no rows"):
         update(connection)
     assert history(erp) == before
-    assert erp.owner.execute("select status from crm.account").fetchall() == [("active",)]
+    assert erp.owner.execute("select distinct status from crm.account").fetchall() == [("active",)]
 
 
 def test_health_plans_that_are_being_loaded_make_nobody_inactive(

@@ -390,6 +390,7 @@ def accounts(owner: psycopg.Connection) -> Iterator[list[dict[str, Any]]]:
     return made
 
 
+@pytest.mark.hypothesis
 def test_sql_and_python_find_the_same_accounts(
     connection: psycopg.Connection, accounts: list[dict[str, Any]]
 ) -> None:

@@ -84,13 +84,15 @@ def refresh_accounts(connection: psycopg.Connection, run: Run) -> Outcome:
 
     Raises:
         SettingError: as `check_settings`.
-        SourceEmptyError: there are no invoices any more.
+        SourceEmptyError: there are no invoices or no quotes any more.
     """
     check_settings(connection, run.params)
     audience_id = open_audience(connection, run.params.get("audience"), run.date)
     state = _fetch(connection, "get_state", _State)
     if state.counted_through_id is not None and state.greatest_invoice_id is None:
         raise SourceEmptyError("erp.invoice")
+    if state.quotes_seen_through is not None and state.newest_quote_at is None:
+        raise SourceEmptyError("erp.quote")
 
     refreshed_through = state.refreshed_through_on
     everything = bool(run.params.get("full")) or refreshed_through is None

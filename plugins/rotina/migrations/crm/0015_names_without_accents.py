@@ -15,8 +15,6 @@ PLAIN = "AAAAAAEEEEIIIIOOOOOUUUUYCNaaaaaaeeeeiiiiooooouuuuyycn"
 #: The accents alone, where a letter and its accent are stored as two characters; they are left out.
 COMBINING = "".join(map(chr, (0x300, 0x301, 0x302, 0x303, 0x308, 0x30A, 0x327)))
 
-INDEX = 'create index account_search_name on crm.account (({}) collate "C")'
-
 
 def upgrade() -> None:
     """Apply."""
@@ -28,12 +26,17 @@ def upgrade() -> None:
     op.execute(
         "comment on function crm.unaccented is 'A name as it is searched by: in small letters, without accents'"
     )
-    op.drop_index("account_search_name", table_name="account", schema="crm")
-    op.execute(INDEX.format("crm.unaccented(name)"))
+    _index("crm.unaccented(name)")
 
 
 def downgrade() -> None:
     """Take back."""
-    op.drop_index("account_search_name", table_name="account", schema="crm")
-    op.execute(INDEX.format("lower(name)"))
+    _index("lower(name)")
     op.execute("drop function crm.unaccented")
+
+
+def _index(expression: str) -> None:
+    """Put another index in the place of the one there is, which goes last: until then people may read."""
+    op.execute(f'create index account_search_new on crm.account (({expression}) collate "C")')
+    op.drop_index("account_search_name", table_name="account", schema="crm")
+    op.execute("alter index crm.account_search_new rename to account_search_name")
